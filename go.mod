@@ -1,0 +1,3 @@
+module github.com/caddy-consent/caddy-consent
+
+go 1.26

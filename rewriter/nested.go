@@ -1,0 +1,166 @@
+package rewriter
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// maxDepth bounds documents in documents (srcdoc, data: URLs); deeper ones are blocked unread.
+const maxDepth = 4
+
+type scheme uint8
+
+const (
+	schemeOther scheme = iota
+	schemeData
+	schemeJavaScript
+)
+
+// schemeOf looks for the two schemes whose URLs hold their contents, as the URL Standard reads
+// it: leading controls and spaces, and tabs and newlines anywhere, do not count.
+func schemeOf(url []byte) scheme {
+	var name [12]byte
+	n := 0
+	for _, c := range url {
+		switch {
+		case n == 0 && c <= ' ', c == '\t', c == '\n', c == '\r':
+			continue
+		case c == ':':
+			switch string(name[:n]) {
+			case "data":
+				return schemeData
+			case "javascript":
+				return schemeJavaScript
+			}
+			return schemeOther
+		}
+		if n == len(name) || !isLetter(c) {
+			return schemeOther
+		}
+		name[n] = lower[c]
+		n++
+	}
+	return schemeOther
+}
+
+// nested reads a whole document inside this one and returns the rewriter that did, with its
+// edits still in it.
+func (r *Rewriter) nested(doc []byte, report func(rules.Resource, rules.Decision)) *Rewriter {
+	n := new(Rewriter)
+	n.Reset(nil, Options{Policy: r.o.Policy, Page: r.page, Report: report, MaxTag: len(doc) + 1, MaxScript: len(doc) + 1})
+	n.depth = r.depth + 1
+	n.in, n.ended = doc, true
+	n.run()
+	return n
+}
+
+// srcdoc edits the document in a srcdoc attribute in place: its insertions go to where the
+// decoded text came from, escaped for the attribute.
+func (r *Rewriter) srcdoc(rd *reader, a attr) {
+	raw := r.raw(rd, a)
+	if len(raw) == 0 {
+		return
+	}
+	if r.depth >= maxDepth {
+		d := ambiguous("ambiguous:nesting")
+		r.record(rd.start, rules.Resource{Kind: rules.KindFrame, Page: r.page}, d)
+		r.block(rd, a, d)
+		return
+	}
+	doc, offsets := decodeAttrOffsets(nil, nil, raw)
+	n := r.nested(doc, func(res rules.Resource, d rules.Decision) { r.record(rd.start, res, d) })
+	for _, e := range n.edits {
+		r.insert(rd.start+int(a.val)+int(offsets[e.at]), escapeIn(string(n.arena[e.text:e.textEnd]), a.quote))
+	}
+}
+
+// escapeIn makes s safe inside an attribute with that quote, 0 for an unquoted one.
+func escapeIn(s string, quote byte) string {
+	s = strings.NewReplacer("&", "&amp;", `"`, "&#34;", "'", "&#39;").Replace(s)
+	if quote == 0 {
+		s = strings.NewReplacer(" ", "&#32;", ">", "&#62;", "=", "&#61;").Replace(s)
+	}
+	return s
+}
+
+// judgeData decides on a data: URL that is a document, a style sheet or a script: it is blocked as
+// a whole if anything in it is.
+func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision {
+	media, body, ok := parseData(url)
+	if !ok {
+		return rules.Decision{}
+	}
+	if r.depth >= maxDepth {
+		d := ambiguous("ambiguous:nesting")
+		r.record(at, rules.Resource{Kind: kind, Page: r.page}, d)
+		return d
+	}
+	if kind == rules.KindScript {
+		return r.findLoader(at, bytes.Clone(body))
+	}
+	switch {
+	case strings.Contains(media, "html"), strings.Contains(media, "xml"), media == "":
+	default:
+		return rules.Decision{}
+	}
+	var first rules.Decision
+	r.nested(body, func(res rules.Resource, d rules.Decision) {
+		if d.Action == rules.Block && first.Action != rules.Block {
+			first = d
+			first.Host = strings.Clone(d.Host)
+		}
+		r.record(at, res, d)
+	})
+	return first
+}
+
+// parseData takes a data: URL apart (Fetch Standard, "data: URL processor").
+func parseData(url []byte) (media string, body []byte, ok bool) {
+	s := strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(string(url))
+	if i := strings.IndexByte(s, '#'); i >= 0 {
+		s = s[:i]
+	}
+	_, s, _ = strings.Cut(s, ":")
+	head, data, ok := strings.Cut(s, ",")
+	if !ok {
+		return "", nil, false
+	}
+	head = strings.ToLower(strings.TrimSpace(head))
+	body = unescapePercent(data)
+	if h := strings.TrimRight(head, " "); strings.HasSuffix(h, "base64") {
+		h = strings.TrimRight(strings.TrimSuffix(h, "base64"), " ")
+		if strings.HasSuffix(h, ";") {
+			clean := strings.NewReplacer(" ", "", "\f", "", "=", "").Replace(string(body))
+			dec, err := base64.RawStdEncoding.DecodeString(clean)
+			if err != nil {
+				return "", nil, false
+			}
+			body, head = dec, h[:len(h)-1]
+		}
+	}
+	media, _, _ = strings.Cut(head, ";")
+	return strings.TrimSpace(media), body, true
+}
+
+func unescapePercent(s string) []byte {
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if x, ok := hexValue([]byte(s[i+1:i+3]), 2); ok {
+				out = append(out, byte(x))
+				i += 2
+				continue
+			}
+		}
+		out = append(out, s[i])
+	}
+	return out
+}
+
+// judgeJavaScript looks for loaders in a javascript: URL.
+func (r *Rewriter) judgeJavaScript(at int, url []byte) rules.Decision {
+	return r.findLoader(at, unescapePercent(string(url)))
+}

@@ -1,0 +1,349 @@
+// Package rewriter makes the third-party resources of an HTML stream inert.
+//
+// A [Rewriter] is a push tokenizer: bytes that are written come out of it at once, less at most
+// one incomplete tag or one inline script that is still being read for a loader. Whether a
+// resource is blocked is asked of [rules.Policy.Decide] alone. A blocked resource keeps its
+// element and all of its bytes; insertions rename the attribute that a browser would fetch from
+// (src becomes data-consent-src), give a script the type text/plain, and put a data: URL in
+// front of a CSS reference. Nothing is ever removed or reordered, so with no blocked resource
+// the output equals the input, byte for byte.
+//
+// # Security considerations
+//
+// Browsers read a page twice: a preload scanner that knows no namespaces, and the tree builder.
+// Where the two can differ (inside noscript, svg and math) this package reads the bytes both
+// ways and edits where either sees a fetch. What it cannot read with certainty within its
+// byte limits is blocked and reported with [rules.Decision.Ambiguous].
+package rewriter
+
+import (
+	"errors"
+	"io"
+
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// Default limits of the bytes that a Rewriter holds back.
+const (
+	DefaultMaxTag    = 64 << 10
+	DefaultMaxScript = 4 << 20
+
+	squeezedMax = 1 << 10
+)
+
+// Options configures a Rewriter. Policy and Page must be set.
+type Options struct {
+	// Policy decides what is blocked.
+	Policy *rules.Policy
+
+	// Page is the document's origin.
+	Page *rules.Page
+
+	// Report is called for every blocked resource and for every kept one that no rule knows.
+	// The strings of both values are valid only during the call.
+	Report func(rules.Resource, rules.Decision)
+
+	// MaxTag is the longest start tag, in bytes, that is read as a whole (DefaultMaxTag if 0).
+	// A longer one streams on; what could fetch in its unread part is renamed.
+	MaxTag int
+
+	// MaxScript is the longest inline script, in bytes, that is searched for loaders
+	// (DefaultMaxScript if 0). A longer one is blocked as ambiguous.
+	MaxScript int
+
+	// Budget bounds the bytes that all Rewriters of a process hold. Nil means no common bound.
+	Budget *Budget
+}
+
+// Rewriter rewrites one document. It starts no goroutine and is not safe for concurrent use.
+type Rewriter struct {
+	dst    io.Writer
+	o      Options
+	page   *rules.Page
+
+	in    []byte // the window: held bytes followed by the newest chunk
+	buf   []byte // backing of held bytes
+	ended bool   // no more input will come
+
+	main   reader // the preload scanner's reading, and the tree builder's while they agree
+	second reader // the tree builder's reading while forked
+	forked bool
+	forkForeign bool // forked in foreign content, not at a noscript
+
+	edits   []edit
+	arena   []byte // text of edits
+	out     []byte // output batch
+	scratch []byte // decoded attribute value
+	offsets []int32
+	charged int
+	edited  bool
+	squeezed bool // the common budget is used up
+	reported int // resources that begin before this offset are in the record
+	depth   int // nesting of srcdoc and data: documents
+	err     error
+}
+
+// edit inserts arena[text:textEnd] before the byte at offset at of the window.
+type edit struct {
+	at            int
+	text, textEnd int32
+}
+
+var errClosed = errors.New("rewriter: write after close")
+
+// New returns a Rewriter that writes to dst.
+func New(dst io.Writer, o Options) *Rewriter {
+	r := new(Rewriter)
+	r.Reset(dst, o)
+	return r
+}
+
+// Reset makes r ready for a new document, keeping its buffers.
+func (r *Rewriter) Reset(dst io.Writer, o Options) {
+	r.release()
+	if o.MaxTag <= 0 {
+		o.MaxTag = DefaultMaxTag
+	}
+	if o.MaxScript <= 0 {
+		o.MaxScript = DefaultMaxScript
+	}
+	r.dst, r.o, r.page = dst, o, o.Page
+	r.in, r.buf = nil, trim(r.buf)
+	r.out, r.arena, r.scratch = trim(r.out), trim(r.arena), trim(r.scratch)
+	r.edits = r.edits[:0]
+	r.main.reset()
+	r.second.reset()
+	r.forked, r.ended, r.edited, r.reported, r.depth, r.err = false, false, false, 0, 0, nil
+}
+
+// trim empties b and lets go of a backing array too large to keep in a pool.
+func trim(b []byte) []byte {
+	if cap(b) > 256<<10 {
+		return nil
+	}
+	return b[:0]
+}
+
+// Write reads p and writes what is certain to dst. It consumes all of p unless dst fails.
+func (r *Rewriter) Write(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if len(r.buf) == 0 {
+		r.in = p
+	} else {
+		r.buf = append(r.buf, p...)
+		r.in = r.buf
+	}
+	r.run()
+	r.settle()
+	if r.err != nil {
+		return 0, r.err
+	}
+	return len(p), nil
+}
+
+// Flush does nothing but report an earlier error: every complete token has already gone to dst
+// when Write returns.
+func (r *Rewriter) Flush() error { return r.err }
+
+// Close ends the document: what is held is decided as a browser that meets the end of the file
+// would, and written.
+func (r *Rewriter) Close() error {
+	if r.err != nil {
+		if r.err == errClosed {
+			return nil
+		}
+		return r.err
+	}
+	r.in, r.ended = r.buf, true
+	r.run()
+	r.settle()
+	err := r.err
+	r.release()
+	if r.err == nil {
+		r.err = errClosed
+	}
+	return err
+}
+
+// Abort releases the held bytes without writing them; further writes fail.
+func (r *Rewriter) Abort() {
+	r.release()
+	r.buf = nil
+	if r.err == nil {
+		r.err = errClosed
+	}
+}
+
+// Edited reports whether any byte of the output differs from the input so far.
+func (r *Rewriter) Edited() bool { return r.edited }
+
+// run reads the window as far as it goes.
+func (r *Rewriter) run() {
+	for {
+		if !r.forked {
+			if !r.step(&r.main) {
+				return
+			}
+			continue
+		}
+		// Lockstep: the reading that is behind goes first, so that the two meet again at the
+		// first token boundary they share.
+		a, b := &r.main, &r.second
+		if a.pos == b.pos && a.st == stData && b.st == stData {
+			a.ns = append(a.ns[:0], b.ns...)
+			r.forked = false
+			continue
+		}
+		behind, other := a, b
+		if b.pos < a.pos {
+			behind, other = b, a
+		}
+		if r.step(behind) {
+			continue
+		}
+		if !r.step(other) {
+			return
+		}
+	}
+}
+
+// fork splits the reading in two: the main one goes on as it is, the second from the same point.
+// While already forked the two stay as they are.
+func (r *Rewriter) fork(rd *reader) *reader {
+	if r.forked {
+		return nil
+	}
+	r.forked = true
+	r.second.copyFrom(rd)
+	return &r.second
+}
+
+// settle writes the window up to the first byte that a reading still holds, with the edits made.
+func (r *Rewriter) settle() {
+	hold := r.main.hold()
+	if r.forked {
+		hold = min(hold, r.second.hold())
+	}
+	if hold > 0 {
+		r.emit(hold)
+		r.main.shift(hold)
+		r.second.shift(hold)
+		r.reported -= hold
+	}
+	rest := r.in[hold:]
+	if len(r.buf) > 0 { // the window is buf itself
+		if hold > 0 {
+			n := copy(r.buf, rest)
+			r.buf = r.buf[:n]
+		}
+	} else {
+		r.buf = append(r.buf, rest...)
+	}
+	if r.charge(len(r.buf)) || r.squeezed {
+		return
+	}
+	// The common budget is used up: what is held is decided now, as if it were over its own limit.
+	r.squeezed = true
+	r.in = r.buf
+	r.run()
+	r.settle()
+	r.squeezed = false
+}
+
+// emit writes in[:hold] with its edits.
+func (r *Rewriter) emit(hold int) {
+	if r.err != nil {
+		return
+	}
+	if len(r.edits) == 0 || r.edits[0].at >= hold {
+		_, r.err = r.dst.Write(r.in[:hold])
+		r.moveEdits(0, hold)
+		return
+	}
+	out, from, n := r.out[:0], 0, 0
+	for _, e := range r.edits {
+		if e.at >= hold {
+			break
+		}
+		out = append(out, r.in[from:e.at]...)
+		out = append(out, r.arena[e.text:e.textEnd]...)
+		from = e.at
+		n++
+	}
+	out = append(out, r.in[from:hold]...)
+	_, r.err = r.dst.Write(out)
+	r.out = trim(out)
+	r.edited = true
+	r.moveEdits(n, hold)
+}
+
+// moveEdits drops the first n edits and moves the others to the window that begins at hold.
+func (r *Rewriter) moveEdits(n, hold int) {
+	if len(r.edits) == 0 {
+		return
+	}
+	r.edits = append(r.edits[:0], r.edits[n:]...)
+	for i := range r.edits {
+		r.edits[i].at -= hold
+	}
+	if len(r.edits) == 0 {
+		r.arena = r.arena[:0]
+	}
+}
+
+// insert adds text before the byte at offset at. Both readings may ask for the same edit.
+func (r *Rewriter) insert(at int, text ...string) {
+	i := len(r.edits)
+	for i > 0 && r.edits[i-1].at > at {
+		i--
+	}
+	if i > 0 && r.edits[i-1].at == at {
+		return
+	}
+	from := int32(len(r.arena))
+	for _, t := range text {
+		r.arena = append(r.arena, t...)
+	}
+	r.edits = append(r.edits, edit{})
+	copy(r.edits[i+1:], r.edits[i:])
+	r.edits[i] = edit{at, from, int32(len(r.arena))}
+}
+
+// charge books the bytes held now and reports whether the common budget has room for them.
+func (r *Rewriter) charge(n int) bool {
+	if r.o.Budget == nil || n == r.charged {
+		return true
+	}
+	ok := r.o.Budget.add(n-r.charged) || r.squeezed
+	if ok {
+		r.charged = n
+	}
+	return ok
+}
+
+// maxTag and maxScript are the limits in force.
+func (r *Rewriter) maxTag() int {
+	if r.squeezed {
+		return min(r.o.MaxTag, squeezedMax)
+	}
+	return r.o.MaxTag
+}
+
+func (r *Rewriter) maxScript() int {
+	if r.squeezed {
+		return min(r.o.MaxScript, squeezedMax)
+	}
+	return r.o.MaxScript
+}
+
+func (r *Rewriter) release() {
+	if r.charged > 0 {
+		r.o.Budget.add(-r.charged)
+		r.charged = 0
+	}
+}

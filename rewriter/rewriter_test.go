@@ -1,0 +1,307 @@
+package rewriter
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// policy returns a policy for an undecided visitor of a site with that setting for hosts that the
+// catalogue does not know, such as tracker.test.
+func policy(t testing.TB, unclassified string) *rules.Policy {
+	t.Helper()
+	cat, err := rules.DefaultCatalogue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	site, err := rules.NewSite(cat, rules.SiteConfig{Unclassified: unclassified})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return site.For(rules.Grants{Allowed: rules.SetOf(rules.Necessary)})
+}
+
+// rewrite writes the document in the chunks and returns what came out.
+func rewrite(t testing.TB, o Options, chunks ...string) string {
+	t.Helper()
+	var out bytes.Buffer
+	r := New(&out, o)
+	for _, c := range chunks {
+		if n, err := r.Write([]byte(c)); n != len(c) || err != nil {
+			t.Fatalf("Write = %d, %v; want %d, nil", n, err, len(c))
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+const (
+	mark       = ` data-consent-category="marketing" data-consent-service="" data-consent-rule="unclassified"`
+	markScript = ` type="text/plain"` + mark
+)
+
+// In these documents § stands for http://tracker.test/x, {} for the marks on a blocked element and
+// {js} for those on a blocked script; ~ in front of an attribute name for data-consent-.
+var elementTests = []struct{ name, in, want string }{
+	{"an external script", `<script src="§"></script>`, `<script{js} ~src="§"></script>`},
+	{"a script keeps its old type by another name", `<script type=module src=§>`, `<script{js} ~type=module ~src=§>`},
+	{"every duplicate of src and type", `<script src=/a SRC=§ type=a type=module></script>`, `<script{js} ~src=/a ~SRC=§ ~type=a ~type=module></script>`},
+	{"a JSON script is not run", `<script type="application/json" src="§"></script>`, ""},
+	{"a MIME parameter is not a JavaScript type", `<script type="text/javascript;charset=utf-8" src="§"></script>`, ""},
+	{"a script delayed by an optimizer", `<script type="rocketlazyloadscript" data-rocket-src="§"></script>`, `<script{js} ~type="rocketlazyloadscript" ~data-rocket-src="§"></script>`},
+	{"a first-party script", `<script src="/x.js"></script>`, ""},
+	{"an iframe", `<iframe width=1 src='§'></iframe>`, `<iframe{} width=1 ~src='§'></iframe>`},
+	{"a frame", `<frameset><frame src=§></frameset>`, `<frameset><frame{} ~src=§></frameset>`},
+	{"an image and its candidates", `<img src=§ srcset="/a 1x, § 2x" alt="">`, `<img{} ~src=§ ~srcset="/a 1x, § 2x" alt="">`},
+	{"only the candidates", `<img src=/a srcset="/a 1x,§ 2x">`, `<img{} src=/a ~srcset="/a 1x,§ 2x">`},
+	{"a picture source", `<picture><source srcset=§><img src=/a></picture>`, `<picture><source{} ~srcset=§><img src=/a></picture>`},
+	{"video, poster and track", `<video src=§ poster=§><track src=§></video>`, `<video{} ~src=§ ~poster=§><track{} ~src=§></video>`},
+	{"embed and object", `<embed src=§><object data=§></object>`, `<embed{} ~src=§><object{} ~data=§></object>`},
+	{"an image button", `<input type=" IMAGE" src=§><input type=text src=§>`, `<input{} type=" IMAGE" ~src=§><input type=text src=§>`},
+	{"style sheet and hints", `<link rel=stylesheet href=§><link rel="dns-prefetch preconnect" href=§><link rel=canonical href=§>`,
+		`<link{} rel=stylesheet ~href=§><link{} rel="dns-prefetch preconnect" ~href=§><link rel=canonical href=§>`},
+	{"a preload and its candidates", `<link rel=preload as=image href=/a imagesrcset="§ 1x">`, `<link{} rel=preload as=image href=/a ~imagesrcset="§ 1x">`},
+	{"SVG image, use and script", `<svg><image href=§ /><use xlink:href="§"/><script href=§></script></svg>`,
+		`<svg><image{} ~href=§ /><use{} ~xlink:href="§"/><script{js} ~href=§></script></svg>`},
+	{"a meta refresh", `<meta http-equiv=Refresh content="0; URL='§'">`, `<meta{} http-equiv=Refresh ~content="0; URL='§'">`},
+	{"a meta description is not a refresh", `<meta name=description content="0; url=§">`, ""},
+	{"a third-party base", `<base href=§>`, `<base{} ~href=§>`},
+	{"a table background", `<table background=§><div background=§>`, `<table{} ~background=§><div background=§>`},
+	{"a link that is only followed on a click", `<a href=§ ping=§>`, `<a{} href=§ ~ping=§>`},
+	{"noscript contents", `<noscript><img src=§></noscript><img src=§>`, `<noscript><img{} ~src=§></noscript><img{} ~src=§>`},
+	{"a comment", `<!-- <img src=§> --><!--><img src=§>`, `<!-- <img src=§> --><!--><img{} ~src=§>`},
+	{"comment endings", `<!--a--!><img src=§><!--!><img src=§>--><!---!><img src=§>-->`, `<!--a--!><img{} ~src=§><!--!><img src=§>--><!---!><img src=§>-->`},
+	{"bogus comments", `<?x <img src=§><img src=§></ <img src=§><img src=§>`, `<?x <img src=§><img{} ~src=§></ <img src=§><img{} ~src=§>`},
+	{"text that only looks like markup", `<title><img src=§></title><textarea><img src=§></textarea><xmp><img src=§></xmp>`, ""},
+	{"after raw text", `<title></titlex></title ><img src=§>`, `<title></titlex></title ><img{} ~src=§>`},
+	{"plaintext", `<plaintext><img src=§>`, ""},
+	{"the word script in a script comment", "<script><!-- <script></script><img src=§>--></script><img src=§>", "<script><!-- <script></script><img src=§>--></script><img{} ~src=§>"},
+	{"a script comment that ends at once", "<script><!--><script></script><img src=§>", "<script><!--><script></script><img{} ~src=§>"},
+	{"an end tag with attributes", `</div a="<img src=§>"><img src=§>`, `</div a="<img src=§>"><img{} ~src=§>`},
+	{"a tag cut off by the end", `<p><img src=§ `, ""},
+	{"quotes and slashes without spaces", `<img/src=§/alt=''title="">`, `<img{}/~src=§/alt=''title="">`},
+	{"an upper-case name", `<IMG SRC="§">`, `<IMG{} ~SRC="§">`},
+	{"a style sheet", `<style>a{background:url( "§" )} @import '§'; /* url(§) */ b{content:"url(§)"}</style>`,
+		`<style>a{background:url( "data:,§" )} @import 'data:,§'; /* url(§) */ b{content:"url(§)"}</style>`},
+	{"escapes in a style sheet", `<style>a{b:\75 rl(§)}</style>`, `<style>a{b:\75 rl(data:,§)}</style>`},
+	{"an image set", `<style>a{b:image-set("§" 1x, url(§) 2x)} c{d:"§"}</style>`, `<style>a{b:image-set("data:,§" 1x, url(data:,§) 2x)} c{d:"§"}</style>`},
+	{"a namespace is a name", `<style>@namespace url(§);</style>`, ""},
+	{"a style attribute", `<p style="background:url(§)">`, `<p{} style="background:url(data:,§)">`},
+	{"a style attribute with references", `<p style="background:url(&quot;§&quot;)">`, `<p{} style="background:url(&quot;data:,§&quot;)">`},
+	{"a document in an attribute", `<iframe srcdoc="<img src=&quot;§&quot;>"></iframe>`,
+		`<iframe srcdoc="<img {esc}data-consent-src=&quot;§&quot;>"></iframe>`},
+	{"a document in a data URL", `<iframe src="data:text/html,<img src=§>"></iframe>`, `<iframe{} ~src="data:text/html,<img src=§>"></iframe>`},
+	{"an import map", `<script type=importmap>{"imports":{"x":"§"}}</script>`, `<script{js} ~type=importmap>{"imports":{"x":"§"}}</script>`},
+	{"SVG title does not hide the page", `<svg><title/></svg><img src=§>`, `<svg><title/></svg><img{} ~src=§>`},
+	{"SVG style does not hide the page", `<svg><style><!--</style><img src=§>--></style></svg><img src=§>`, `<svg><style><!--</style><img{} ~src=§>--></style></svg><img{} ~src=§>`},
+	{"a CDATA section", `<svg><![CDATA[>]]><image href=§ />]]></svg><![CDATA[<img src=§>`, `<svg><![CDATA[>]]><image{} ~href=§ />]]></svg><![CDATA[<img src=§>`},
+	{"a template", `<template><img src=§></template>`, `<template><img{} ~src=§></template>`},
+	{"a lazy image", `<img data-src="§">`, `<img{} ~data-src="§">`},
+}
+
+func expand(s, in string) string {
+	if s == "" {
+		s = in
+	}
+	return strings.NewReplacer("§", "http://tracker.test/x", "{}", mark, "{js}", markScript, "~", "data-consent-").Replace(s)
+}
+
+func TestBlockedElementsBecomeInert(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test")}
+	for _, tt := range elementTests {
+		t.Run(tt.name, func(t *testing.T) {
+			in, want := expand(tt.in, ""), expand(tt.want, tt.in)
+			if strings.Contains(want, "{esc}") {
+				want = strings.Replace(want, "<img {esc}", "<img"+strings.ReplaceAll(mark, `"`, "&#34;")+" ", 1)
+			}
+			if got := rewrite(t, o, in); got != want {
+				t.Errorf("\nin   %s\ngot  %s\nwant %s", in, got, want)
+			}
+		})
+	}
+}
+
+// Where a document is cut into writes must not matter.
+func TestEveryChunkingGivesTheSameOutput(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test")}
+	var all strings.Builder
+	docs := []string{}
+	for _, tt := range elementTests {
+		if tt.name == "plaintext" {
+			continue
+		}
+		docs = append(docs, expand(tt.in, ""))
+		all.WriteString(expand(tt.in, ""))
+	}
+	for _, doc := range docs {
+		want := rewrite(t, o, doc)
+		for i := 1; i < len(doc); i++ {
+			if got := rewrite(t, o, doc[:i], doc[i:]); got != want {
+				t.Fatalf("cut at %d of %q:\ngot  %s\nwant %s", i, doc, got, want)
+			}
+		}
+		if got := rewrite(t, o, strings.Split(doc, "")...); got != want {
+			t.Fatalf("byte by byte %q:\ngot  %s\nwant %s", doc, got, want)
+		}
+	}
+	doc := all.String()
+	want := rewrite(t, o, doc)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		if got := rewrite(t, o, randomChunks(rnd, doc)...); got != want {
+			t.Fatal("random chunks change the output")
+		}
+	}
+}
+
+func randomChunks(rnd *rand.Rand, doc string) (chunks []string) {
+	for len(doc) > 0 {
+		n := 1 + rnd.IntN(min(len(doc), 1<<rnd.IntN(12)))
+		chunks, doc = append(chunks, doc[:n]), doc[n:]
+	}
+	return chunks
+}
+
+// A chunk that comes in goes out, less at most one incomplete tag.
+func TestTextLeavesAtOnce(t *testing.T) {
+	var out bytes.Buffer
+	r := New(&out, Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test")})
+	for _, step := range []struct{ in, want string }{
+		{"<p>one", "<p>one"},
+		{" two<b", "<p>one two"},
+		{">three<!-- c", "<p>one two<b>three<!-- "},
+	} {
+		if _, err := r.Write([]byte(step.in)); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); !strings.HasPrefix(got, step.want) {
+			t.Errorf("after %q: got %q, want %q", step.in, got, step.want)
+		}
+	}
+}
+
+func TestAbortEmitsNothingHeld(t *testing.T) {
+	var out bytes.Buffer
+	b := NewBudget(1 << 20)
+	r := New(&out, Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), Budget: b})
+	if _, err := r.Write([]byte(`<p>x<script src="http://tracker.te`)); err != nil {
+		t.Fatal(err)
+	}
+	if b.Held() == 0 {
+		t.Error("held bytes are not charged")
+	}
+	r.Abort()
+	if got := out.String(); got != "<p>x" {
+		t.Errorf("got %q, want the text before the cut tag", got)
+	}
+	if b.Held() != 0 {
+		t.Errorf("%d bytes still charged", b.Held())
+	}
+	if _, err := r.Write([]byte("x")); err == nil {
+		t.Error("a write after Abort succeeds")
+	}
+}
+
+var inlineTests = []struct {
+	name, script string
+	blocked      bool
+}{
+	{"Tag Manager", `(function(w,d,s,l,i){w[l]=w[l]||[];var f=d.getElementsByTagName(s)[0],j=d.createElement(s);j.async=true;j.src='https://www.googletagmanager.com/gtm.js?id='+i;f.parentNode.insertBefore(j,f);})(window,document,'script','dataLayer','GTM-XXXX');`, true},
+	{"ga.js with a computed host", `var ga=document.createElement('script');ga.src=('https:'==document.location.protocol?'https://ssl':'http://www')+'.google-analytics.com/ga.js';`, true},
+	{"Meta pixel", `!function(f,b,e,v,n,t,s){t=b.createElement(e);t.src=v;}(window,document,'script','https://connect.facebook.net/en_US/fbevents.js');fbq('init','1');`, true},
+	{"Hotjar", `(function(h,o,t,j,a,r){r=o.createElement('script');r.src=t+h._hjSettings.hjid+j;})(window,document,'https://static.hotjar.com/c/hotjar-','.js?sv=');`, true},
+	{"escaped slashes", `var u="https:\/\/connect.facebook.net\/en_US\/fbevents.js";var s=document.createElement("script");s.src=u;`, true},
+	{"configuration that names a vendor", `var config={"gtm":"https://www.googletagmanager.com/gtm.js","id":"GTM-1"};`, false},
+	{"a comment that names a vendor", `// see hotjar.com for docs
+document.createElement("p")`, false},
+	{"own code", `document.createElement("script").src="/app.js";`, false},
+}
+
+func TestInlineLoaders(t *testing.T) {
+	o := Options{Policy: policy(t, "block_active"), Page: rules.NewPage("https", "site.test")}
+	for _, tt := range inlineTests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := rewrite(t, o, "<script>"+tt.script+"</script>x")
+			if blocked := strings.HasPrefix(got, `<script type="text/plain" data-consent-category=`); blocked != tt.blocked {
+				t.Errorf("blocked = %v: %s", blocked, got)
+			}
+			if !strings.HasSuffix(got, ">"+tt.script+"</script>x") {
+				t.Errorf("the text changed: %s", got)
+			}
+			if data := rewrite(t, o, `<script type="application/json">`+tt.script+"</script>"); strings.Contains(data, "data-consent") {
+				t.Errorf("a data block is not run: %s", data)
+			}
+		})
+	}
+}
+
+// Past the limits a page is not cut, and nothing that was not read can fetch.
+func TestLongTokens(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), MaxTag: 256, MaxScript: 512}
+	long := strings.Repeat("x", 2000)
+	u := "http://tracker.test/x"
+	tests := []struct{ name, in, want string }{
+		{"an image in a data URL stays", `<img src="data:image/png;base64,` + long + `" alt=a>`, ""},
+		{"a long URL of a blocked host", `<img src="` + u + long + `">`, `<img` + mark + ` data-consent-src="` + u + long + `">`},
+		{"JSON in an attribute stays", `<div data-json="` + long + `" class=a>t</div>`, ""},
+		{"a source after the limit", `<img alt="` + long + `" src=` + u + `>`, `<img alt="` + long + `" data-consent-src=` + u + `>`},
+		{"a candidate list over the limit", `<img srcset="` + strings.Repeat("/a 1x, ", 99) + `">`, ""},
+		{"a comment", `<!--` + long + `--><img src=` + u + `>`, `<!--` + long + `--><img` + mark + ` data-consent-src=` + u + `>`},
+		{"an inline script", `<script>` + strings.Repeat("a;", 999) + `</script>`, ""},
+		{"a long name", `<` + long + ` a=b><img src=` + u + `>`, `<` + long + ` a=b><img` + mark + ` data-consent-src=` + u + `>`},
+		{"a long attribute name", `<p ` + long + `=1><img src=` + u + `>`, `<p ` + long + `=1><img` + mark + ` data-consent-src=` + u + `>`},
+		{"a data URL in a style sheet", `<style>a{b:url(data:image/png;base64,` + long + `)}c{d:url(` + u + `)}</style>`, `<style>a{b:url(data:image/png;base64,` + long + `)}c{d:url(data:,` + u + `)}</style>`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			want := tt.want
+			if want == "" {
+				want = tt.in
+			}
+			got := rewrite(t, o, strings.Split(tt.in, "")...)
+			switch tt.name {
+			case "a candidate list over the limit", "an inline script":
+				if strings.NewReplacer("data-consent-srcset", "srcset").Replace(stripMarks(got)) != tt.in || got == tt.in {
+					t.Errorf("got %.300s, want it inert", got)
+				}
+				return
+			}
+			if got != want {
+				t.Errorf("\ngot  %.300s\nwant %.300s", got, want)
+			}
+		})
+	}
+}
+
+// stripMarks removes what marks an element as blocked.
+func stripMarks(s string) string {
+	for {
+		i := strings.Index(s, ` data-consent-category="`)
+		if i < 0 {
+			return strings.ReplaceAll(s, ` type="text/plain"`, "")
+		}
+		j := i
+		for range 6 {
+			j += strings.IndexByte(s[j:], '"') + 1
+		}
+		s = s[:i] + s[j:]
+	}
+}
+
+func TestRecordHasEveryResourceOnce(t *testing.T) {
+	var got []string
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), Report: func(r rules.Resource, d rules.Decision) {
+		got = append(got, fmt.Sprint(r.Kind, " ", r.URL))
+	}}
+	rewrite(t, o, `<noscript><img src="//tracker.test/1"></noscript><img src="//tracker.test/2"><svg><style>a{b:url(//tracker.test/3)}</style><image href="//tracker.test/4"/></svg><p style="a:url(//tracker.test/5)"><iframe srcdoc="<script src=//tracker.test/6></script>">`)
+	want := "image //tracker.test/1,image //tracker.test/2,image //tracker.test/3,image //tracker.test/4,image //tracker.test/5,script //tracker.test/6"
+	if s := strings.Join(got, ","); s != want {
+		t.Errorf("\ngot  %s\nwant %s", s, want)
+	}
+}

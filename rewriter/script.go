@@ -1,0 +1,313 @@
+package rewriter
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// scriptText is an inline script being read.
+type scriptText struct {
+	from  int  // offset of its first byte
+	held  bool // its start tag waits for a decision
+	kind  scriptKind
+	typed bool // the element has a type attribute
+}
+
+func (s *scriptText) shift(n int) { s.from -= n }
+
+// scriptKind is what a browser, or a script optimizer on the page, does with a script element.
+type scriptKind uint8
+
+const (
+	scriptData  scriptKind = iota // not run
+	scriptRun                     // classic, module, or delayed by an optimizer
+	scriptMap                     // import map
+	scriptRules                   // speculation rules
+)
+
+// scriptElement decides on a script's source, or prepares to read its text.
+func (r *Rewriter) scriptElement(rd *reader, foreign bool) {
+	rd.script = scriptText{from: rd.pos}
+	if r.noScripting(rd) {
+		return
+	}
+	kind := r.scriptKind(rd)
+	external := false
+	var first rules.Decision
+	for _, a := range rd.attrs {
+		n := r.name(rd, a)
+		if a.val == a.valEnd || !(equalFold(n, "src") || lazyAttr(n) == lazySrc || foreign && (equalFold(n, "href") || equalFold(n, "xlink:href"))) {
+			continue
+		}
+		external = true
+		if kind != scriptRun {
+			continue
+		}
+		if d := r.judge(rd.start, rules.KindScript, r.value(rd, a)); d.Action == rules.Block && first.Action != rules.Block {
+			first = d
+		}
+	}
+	if first.Action == rules.Block {
+		r.blockScript(rd, first)
+		return
+	}
+	// An empty src attribute still makes the text inert, but only to the tree builder.
+	rd.script.kind = kind
+	rd.script.held = !external && kind != scriptData && !r.scannerOnly(rd)
+}
+
+// blockScript makes a script inert: text/plain becomes its only type, and its sources go.
+func (r *Rewriter) blockScript(rd *reader, d rules.Decision) {
+	for _, a := range rd.attrs {
+		n := r.name(rd, a)
+		if equalFold(n, "src") || equalFold(n, "type") || equalFold(n, "href") || equalFold(n, "xlink:href") || lazyAttr(n) == lazySrc {
+			r.insert(rd.start+int(a.name), renamePrefix)
+		}
+	}
+	r.mark(rd, d, ` type="text/plain"`)
+}
+
+// scriptKind reads the type attributes. With duplicates the scanner believes the last, the tree
+// builder the first: a script counts as run if either is.
+func (r *Rewriter) scriptKind(rd *reader) scriptKind {
+	kind, typed, language := scriptData, false, true
+	for _, a := range rd.attrs {
+		switch n := r.name(rd, a); {
+		case equalFold(n, "type"):
+			typed = true
+			if k := typeKind(r.value(rd, a)); k != scriptData && kind != scriptRun {
+				kind = k
+			}
+		case equalFold(n, "language"):
+			v := r.value(rd, a)
+			language = len(v) == 0 || isJavaScript("text/"+strings.ToLower(string(v)))
+		}
+	}
+	if !typed && language {
+		return scriptRun
+	}
+	return kind
+}
+
+// typeKind reads a type value (HTML Standard, 4.12.1.1, step 8 of "prepare the script element").
+func typeKind(v []byte) scriptKind {
+	if len(v) == 0 {
+		return scriptRun
+	}
+	var low [64]byte
+	v = bytes.Trim(v, spaces)
+	if len(v) > len(low) {
+		return scriptData
+	}
+	for i, c := range v {
+		low[i] = lower[c]
+	}
+	t := string(low[:len(v)])
+	switch {
+	case isJavaScript(t), t == "module":
+		return scriptRun
+	case t == "importmap":
+		return scriptMap
+	case t == "speculationrules":
+		return scriptRules
+	case isDelayed(t):
+		return scriptRun
+	}
+	return scriptData
+}
+
+// isJavaScript reports whether t, in lower case, is a JavaScript MIME type essence (MIME Sniffing, 4.6).
+func isJavaScript(t string) bool {
+	switch t {
+	case "application/ecmascript", "application/javascript", "application/x-ecmascript", "application/x-javascript",
+		"text/ecmascript", "text/javascript", "text/javascript1.0", "text/javascript1.1", "text/javascript1.2",
+		"text/javascript1.3", "text/javascript1.4", "text/javascript1.5", "text/jscript", "text/livescript",
+		"text/x-ecmascript", "text/x-javascript":
+		return true
+	}
+	return false
+}
+
+// isDelayed reports whether t is a type that a script optimizer sets on scripts it runs later.
+func isDelayed(t string) bool {
+	switch t {
+	case "rocketlazyloadscript", "litespeed/javascript", "text/partytown", "text/psajs", "pmdelayedscript",
+		"text/delayscript", "flying-scripts", "lazyloadscript", "text/lazyloadscript", "wpfc-delayed", "perfmatters-delay":
+		return true
+	}
+	// Cloudflare's Rocket Loader and mod_pagespeed put a key before the type.
+	return strings.HasSuffix(t, "-text/javascript") || strings.HasSuffix(t, "-application/javascript") ||
+		strings.HasSuffix(t, "-module") || strings.HasSuffix(t, "/javascript") || strings.HasSuffix(t, "-javascript")
+}
+
+// stepScript skips script data up to the end tag, through the escaped states (HTML Standard,
+// 13.2.5.4 and 13.2.5.15 to 13.2.5.31).
+func (r *Rewriter) stepScript(rd *reader) bool {
+	in, i := r.in, rd.pos
+	dashes := -1 // next --> after i, len(in) if none
+	for {
+		j := bytes.IndexByte(in[i:], '<')
+		lt := len(in)
+		if j >= 0 {
+			lt = i + j
+		}
+		if rd.st != stScript {
+			if dashes < i {
+				dashes = len(in)
+				if k := bytes.Index(in[i:], []byte("-->")); k >= 0 {
+					dashes = i + k
+				}
+			}
+			if dashes < lt {
+				i, rd.st = dashes+3, stScript
+				continue
+			}
+		}
+		if lt == len(in) {
+			if rd.st != stScript {
+				lt = max(i, lt-2) // the end may have the begin of -->
+			}
+			return r.scriptCut(rd, lt)
+		}
+		i = lt
+		switch r.wordAt(i+1, "/", "script") {
+		case yes:
+			if rd.st == stDouble {
+				rd.st = stEscaped
+				break
+			}
+			r.scriptEnd(rd, i)
+			rd.start, rd.endTag = i, true
+			rd.pos, rd.st = i+2, stTagName
+			return true
+		case unknown:
+			return r.scriptCut(rd, i)
+		}
+		switch rd.st {
+		case stScript:
+			switch r.hasAt(i+1, "!--") {
+			case yes:
+				rd.st = stEscaped
+				i += 2
+				dashes = -1
+				continue // the dashes may belong to --> too
+			case unknown:
+				return r.scriptCut(rd, i)
+			}
+		case stEscaped:
+			switch r.wordAt(i+1, "", "script") {
+			case yes:
+				rd.st = stDouble
+			case unknown:
+				return r.scriptCut(rd, i)
+			}
+		}
+		i++
+	}
+}
+
+// hasAt reports whether the window has s at i.
+func (r *Rewriter) hasAt(i int, s string) answer {
+	rest := r.in[i:]
+	n := min(len(rest), len(s))
+	if string(rest[:n]) != s[:n] {
+		return no
+	}
+	if n < len(s) {
+		return r.cutOff()
+	}
+	return yes
+}
+
+// scriptCut is where the window ends inside a script, which is certain up to offset i.
+func (r *Rewriter) scriptCut(rd *reader, i int) bool {
+	rd.pos = i
+	if r.ended {
+		// A script cut off by the end of the document does not run.
+		rd.pos, rd.start = len(r.in), -1
+		return false
+	}
+	if rd.script.held && len(r.in)-rd.start > r.maxScript() {
+		d := ambiguous("ambiguous:script-length")
+		r.record(rd.start, rules.Resource{Kind: rules.KindInlineScript, Page: r.page}, d)
+		r.blockScript(rd, d)
+		rd.script.held, rd.start = false, -1
+	}
+	return false
+}
+
+// scriptEnd decides on the text of an inline script that ends at offset to.
+func (r *Rewriter) scriptEnd(rd *reader, to int) {
+	s := rd.script
+	rd.script.held = false
+	if !s.held {
+		return
+	}
+	var d rules.Decision
+	switch text := r.in[s.from:to]; s.kind {
+	case scriptRun:
+		d = r.findLoader(rd.start, text)
+	case scriptMap:
+		d = r.findURL(rd.start, rules.KindScript, text)
+	case scriptRules:
+		d = r.findURL(rd.start, rules.KindPrefetch, text)
+	}
+	if d.Action == rules.Block {
+		r.blockScript(rd, d)
+	}
+	r.reported = max(r.reported, rd.start+1)
+}
+
+// findURL decides on every string of a JSON text that is a URL with a host.
+func (r *Rewriter) findURL(at int, kind rules.Kind, text []byte) rules.Decision {
+	for {
+		i := bytes.IndexByte(text, '"')
+		if i < 0 {
+			return rules.Decision{}
+		}
+		text = text[i+1:]
+		j := 0
+		for j < len(text) && text[j] != '"' {
+			if text[j] == '\\' {
+				j++
+			}
+			j++
+		}
+		j = min(j, len(text))
+		if v := unescapeJSON(text[:j]); bytes.Contains(v, []byte("//")) || bytes.Contains(v, []byte(`\\`)) {
+			if d := r.decide(at, kind, v); d.Action == rules.Block {
+				return d
+			}
+		}
+		text = text[min(j+1, len(text)):]
+	}
+}
+
+// unescapeJSON undoes the escapes that a URL in a JSON string can have.
+func unescapeJSON(v []byte) []byte {
+	if bytes.IndexByte(v, '\\') < 0 {
+		return v
+	}
+	out := make([]byte, 0, len(v))
+	for i := 0; i < len(v); i++ {
+		if v[i] != '\\' || i+1 == len(v) {
+			out = append(out, v[i])
+			continue
+		}
+		i++
+		switch v[i] {
+		case 'u':
+			if n, ok := hexValue(v[i+1:], 4); ok {
+				out = appendRune(out, n)
+				i += 4
+			}
+		case 'n', 'r', 't':
+			out = append(out, '\n')
+		default:
+			out = append(out, v[i])
+		}
+	}
+	return out
+}

@@ -6,18 +6,18 @@ import "bytes"
 type state uint8
 
 const (
-	stData        state = iota
-	stTagName           // inside a tag's name
-	stTag               // inside a tag, after its name
-	stComment           // after <!--
-	stBogus             // bogus comment or doctype, up to >
-	stCDATA             // after <![CDATA[ in foreign content
-	stRaw               // raw text or RCDATA up to the end tag `until`
-	stScript            // script data
-	stEscaped           // script data escaped
-	stDouble            // script data double escaped
-	stPlaintext         // up to the end of the document
-	stLongTag           // inside a tag too long to hold
+	stData      state = iota
+	stTagName         // inside a tag's name
+	stTag             // inside a tag, after its name
+	stComment         // after <!--
+	stBogus           // bogus comment or doctype, up to >
+	stCDATA           // after <![CDATA[ in foreign content
+	stRaw             // raw text or RCDATA up to the end tag `until`
+	stScript          // script data
+	stEscaped         // script data escaped
+	stDouble          // script data double escaped
+	stPlaintext       // up to the end of the document
+	stLongTag         // inside a tag too long to hold
 )
 
 // attrState is the tokenizer's state inside a tag.

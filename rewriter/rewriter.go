@@ -57,30 +57,30 @@ type Options struct {
 
 // Rewriter rewrites one document. It starts no goroutine and is not safe for concurrent use.
 type Rewriter struct {
-	dst    io.Writer
-	o      Options
-	page   *rules.Page
+	dst  io.Writer
+	o    Options
+	page *rules.Page
 
 	in    []byte // the window: held bytes followed by the newest chunk
 	buf   []byte // backing of held bytes
 	ended bool   // no more input will come
 
-	main   reader // the preload scanner's reading, and the tree builder's while they agree
-	second reader // the tree builder's reading while forked
-	forked bool
+	main        reader // the preload scanner's reading, and the tree builder's while they agree
+	second      reader // the tree builder's reading while forked
+	forked      bool
 	forkForeign bool // forked in foreign content, not at a noscript
 
-	edits   []edit
-	arena   []byte // text of edits
-	out     []byte // output batch
-	scratch []byte // decoded attribute value
-	offsets []int32
-	charged int
-	edited  bool
+	edits    []edit
+	arena    []byte // text of edits
+	out      []byte // output batch
+	scratch  []byte // decoded attribute value
+	offsets  []int32
+	charged  int
+	edited   bool
 	squeezed bool // the common budget is used up
-	reported int // resources that begin before this offset are in the record
-	depth   int // nesting of srcdoc and data: documents
-	err     error
+	reported int  // resources that begin before this offset are in the record
+	depth    int  // nesting of srcdoc and data: documents
+	err      error
 }
 
 // edit inserts arena[text:textEnd] before the byte at offset at of the window.

@@ -26,8 +26,8 @@ const (
 	tagSVGImage
 	tagSVGUse
 	tagFeImage
-	tagAnimate // animate, set
-	tagAnchor  // a, area
+	tagAnimate    // animate, set
+	tagAnchor     // a, area
 	tagBackground // table and its parts
 
 	// Elements that only switch the tokenizer's state.

@@ -1,0 +1,208 @@
+package rules
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path"
+	"path/filepath"
+	"sort"
+	"strings"
+	"sync"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/caddy-consent/caddy-consent/rules/catalogue"
+)
+
+// Catalogue is what is known of services, compiled for look-up. It is immutable and safe for
+// concurrent use.
+type Catalogue struct {
+	services   []*Service
+	byID       map[string]*Service
+	ids        []string
+	essentials []Essential
+	hosts      hostTable[*hostEntry]
+	sitePaths  []*pathMatcher // for first-party hosts
+	cookies    cookieTable
+	version    string
+	problems   []error
+}
+
+// hostEntry is what the catalogue knows of one domain.
+type hostEntry struct {
+	domain string
+	svc    *Service // nil if only path rules stand here
+	cats   Set
+	flag   Flag
+	rule   string
+	paths  []*pathMatcher // the most specific first
+}
+
+// DefaultCatalogue returns the embedded catalogue, compiled at the first call.
+var DefaultCatalogue = sync.OnceValues(func() (*Catalogue, error) { return LoadCatalogue() })
+
+// LoadCatalogue compiles the embedded data together with a site's own files in the same format,
+// whose entries extend the embedded ones and replace those with the same id. Its error joins one
+// line per problem, each with file:line.
+func LoadCatalogue(files ...string) (*Catalogue, error) {
+	c := &Catalogue{byID: make(map[string]*Service)}
+	sum := sha256.New()
+	names, err := fs.Glob(catalogue.Files, "services/*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("loading catalogue: %w", err)
+	}
+	add := func(name string, data []byte, own bool) {
+		fmt.Fprintf(sum, "%s %d\n", path.Base(name), len(data))
+		sum.Write(data)
+		e := entryReader{file: name}
+		for _, s := range e.services(data) {
+			if old := c.byID[s.ID]; old != nil && !own {
+				c.problems = append(c.problems, fmt.Errorf("%s: service %s is defined already at %s", s.Source, s.ID, old.Source))
+				continue
+			}
+			c.byID[s.ID] = s
+		}
+		c.problems = append(c.problems, e.problems...)
+	}
+	for _, name := range names {
+		data, err := catalogue.Files.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("loading catalogue: %w", err)
+		}
+		add("catalogue/"+name, data, false)
+	}
+	data, err := catalogue.Files.ReadFile("essentials.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("loading catalogue: %w", err)
+	}
+	e := entryReader{file: "catalogue/essentials.yaml"}
+	c.essentials = e.essentials(data)
+	c.problems = append(c.problems, e.problems...)
+	sum.Write(data)
+	for _, name := range files {
+		data, err := os.ReadFile(filepath.Clean(name))
+		if err != nil {
+			return nil, fmt.Errorf("loading catalogue: %w", err)
+		}
+		add(name, data, true)
+	}
+	c.version = hex.EncodeToString(sum.Sum(nil))[:12]
+	c.compile()
+	if len(c.problems) > 0 {
+		return nil, fmt.Errorf("loading catalogue: %w", errors.Join(c.problems...))
+	}
+	return c, nil
+}
+
+// Version identifies the catalogue's contents: 12 hexadecimal digits.
+func (c *Catalogue) Version() string { return c.version }
+
+// Service returns the service with that id.
+func (c *Catalogue) Service(id string) (*Service, bool) {
+	s, ok := c.byID[id]
+	return s, ok
+}
+
+// Services returns all services in the order of their ids. The caller must not change them.
+func (c *Catalogue) Services() []*Service { return c.services }
+
+// Essentials returns the cookies that are never stripped. The caller must not change them.
+func (c *Catalogue) Essentials() []Essential { return c.essentials }
+
+func (c *Catalogue) compile() {
+	for id, s := range c.byID {
+		c.ids = append(c.ids, id)
+		c.services = append(c.services, s)
+	}
+	sort.Strings(c.ids)
+	sort.Slice(c.services, func(i, j int) bool { return c.services[i].ID < c.services[j].ID })
+	for i, s := range c.services {
+		s.index = i
+		c.addHosts(s)
+	}
+	for _, s := range c.services {
+		c.addRules(s)
+	}
+	for _, slot := range c.hosts.slots {
+		if slot.key != "" {
+			sortPaths(slot.val.paths)
+		}
+	}
+	sortPaths(c.sitePaths)
+	c.cookies.addEssentials(c.essentials)
+	for _, s := range c.services {
+		for i := range s.Cookies {
+			c.cookies.addTracker(s, &s.Cookies[i])
+		}
+	}
+	c.cookies.finish()
+}
+
+func (c *Catalogue) problem(source, format string, a ...any) {
+	c.problems = append(c.problems, fmt.Errorf("%s: %s", source, fmt.Sprintf(format, a...)))
+}
+
+func (c *Catalogue) addHosts(s *Service) {
+	if s.Categories.Has(Necessary) && s.Reason == "" {
+		c.problem(s.Source, "service %s is necessary: give the reason", s.ID)
+	}
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		if isPublicSuffix(h.Name) {
+			c.problem(h.Source, "%s is a public suffix: name a domain below it", h.Name)
+			continue
+		}
+		if old, ok := c.hosts.get(h.Name); ok {
+			c.problem(h.Source, "host %s belongs to service %s already (%s)", h.Name, old.svc.ID, old.svc.Source)
+			continue
+		}
+		cats := s.Categories
+		if h.Categories != 0 {
+			cats = h.Categories
+		}
+		c.hosts.set(h.Name, &hostEntry{domain: h.Name, svc: s, cats: cats, flag: h.Flag, rule: "host:" + h.Name})
+	}
+}
+
+// isPublicSuffix reports whether a name is one under which anybody can have a domain.
+func isPublicSuffix(name string) bool {
+	if _, err := netip.ParseAddr(name); err == nil {
+		return false
+	}
+	suffix, icann := publicsuffix.PublicSuffix(name)
+	return suffix == name && (icann || strings.Contains(name, "."))
+}
+
+func (c *Catalogue) addRules(s *Service) {
+	for i := range s.Rules {
+		r := &s.Rules[i]
+		m := newPathMatcher(s, r)
+		if r.Host == SiteHost {
+			c.sitePaths = append(c.sitePaths, m)
+			continue
+		}
+		c.addPath(r.Host, m)
+	}
+	for _, l := range s.Loaders {
+		host, p, ok := strings.Cut(l, "/")
+		if norm, err := NormalizeHost(host); !ok || err != nil || norm != host {
+			c.problem(s.Source, "loader %q: expected host/path", l)
+			continue
+		}
+		c.addPath(host, newPathMatcher(s, &PathRule{Host: host, Path: "/" + p, Elements: []string{"script"}}))
+	}
+}
+
+func (c *Catalogue) addPath(host string, m *pathMatcher) {
+	e, ok := c.hosts.get(host)
+	if !ok {
+		e = &hostEntry{domain: host}
+		c.hosts.set(host, e)
+	}
+	e.paths = append(e.paths, m)
+}

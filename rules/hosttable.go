@@ -1,0 +1,122 @@
+package rules
+
+// hostTable maps domains to values; a look-up finds every entry that is the host or a parent of
+// it. The hash runs over the host from right to left, so that the whole look-up reads each byte
+// once and probes once per label.
+type hostTable[V any] struct {
+	slots []hostSlot[V]
+	mask  uint32
+	n     int
+}
+
+type hostSlot[V any] struct {
+	hash uint32
+	key  string // "" if free
+	val  V
+}
+
+const (
+	hashSeed  = 2166136261
+	hashPrime = 16777619
+)
+
+func hashHost(host string) uint32 {
+	h := uint32(hashSeed)
+	for i := len(host) - 1; i >= 0; i-- {
+		h = (h ^ uint32(host[i])) * hashPrime
+	}
+	return h
+}
+
+// set stores v for host and reports whether host was free.
+func (t *hostTable[V]) set(host string, v V) bool {
+	if t.n*2 >= len(t.slots) {
+		t.grow()
+	}
+	h := hashHost(host)
+	for i := mix(h) & t.mask; ; i = (i + 1) & t.mask {
+		s := &t.slots[i]
+		if s.key == "" {
+			*s = hostSlot[V]{h, host, v}
+			t.n++
+			return true
+		}
+		if s.hash == h && s.key == host {
+			s.val = v
+			return false
+		}
+	}
+}
+
+func (t *hostTable[V]) grow() {
+	old := t.slots
+	size := max(16, len(old)*2)
+	t.slots, t.mask, t.n = make([]hostSlot[V], size), uint32(size-1), 0
+	for _, s := range old {
+		if s.key != "" {
+			t.set(s.key, s.val)
+		}
+	}
+}
+
+// mix spreads the hash's high bits, which FNV leaves better mixed than the low ones.
+func mix(h uint32) uint32 { return h ^ h>>15 }
+
+// probe returns the value of the domain host[from:] with hash h.
+func (t *hostTable[V]) probe(h uint32, domain string) (v V, ok bool) {
+	for i := mix(h) & t.mask; ; i = (i + 1) & t.mask {
+		s := &t.slots[i]
+		if s.key == "" {
+			return v, false
+		}
+		if s.hash == h && s.key == domain {
+			return s.val, true
+		}
+	}
+}
+
+// get returns the value of exactly that domain.
+func (t *hostTable[V]) get(domain string) (v V, ok bool) {
+	if t.n == 0 {
+		return v, false
+	}
+	return t.probe(hashHost(domain), domain)
+}
+
+// maxMatches bounds the entries that one host can hit; a host has at most 127 labels, and no
+// catalogue nests domains deeper than a few.
+const maxMatches = 8
+
+// match fills hits with the values of the entries that are host or a parent of it, the shortest
+// first, and returns how many there are.
+func (t *hostTable[V]) match(host string, hits *[maxMatches]V) int {
+	if t.n == 0 {
+		return 0
+	}
+	n := 0
+	h := uint32(hashSeed)
+	for i := len(host) - 1; i >= 0; i-- {
+		h = (h ^ uint32(host[i])) * hashPrime
+		if i == 0 || host[i-1] == '.' {
+			if v, ok := t.probe(h, host[i:]); ok {
+				if n == maxMatches {
+					copy(hits[:], hits[1:])
+					n--
+				}
+				hits[n] = v
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// longest returns the value of the longest entry that is host or a parent of it.
+func (t *hostTable[V]) longest(host string) (v V, ok bool) {
+	var hits [maxMatches]V
+	n := t.match(host, &hits)
+	if n == 0 {
+		return v, false
+	}
+	return hits[n-1], true
+}

@@ -206,3 +206,6 @@ func (c *Catalogue) addPath(host string, m *pathMatcher) {
 	}
 	e.paths = append(e.paths, m)
 }
+
+// IDs returns the ids of all services in order. The caller must not change them.
+func (c *Catalogue) IDs() []string { return c.ids }

@@ -40,6 +40,7 @@ type Site struct {
 	cats         []Set // of each service, by index
 	own          string
 	revision     string
+	fingerprint  string
 	plain        [All + 1]*Policy
 }
 
@@ -152,6 +153,7 @@ func NewSite(cat *Catalogue, cfg SiteConfig) (*Site, error) {
 		return nil, errors.Join(errs...)
 	}
 	s.revision = revision(cfg)
+	s.fingerprint = fmt.Sprintf("%v", cfg)
 	for set := range s.plain {
 		s.plain[set] = newPolicy(s, Grants{Allowed: Set(set)})
 	}
@@ -195,6 +197,9 @@ func revision(cfg SiteConfig) string {
 // Revision is the policy revision: 8 hexadecimal digits over the services and purposes that the
 // site declares. Catalogue updates and traffic do not change it.
 func (s *Site) Revision() string { return s.revision }
+
+// Fingerprint changes with every setting of the site that decisions depend on.
+func (s *Site) Fingerprint() string { return s.fingerprint }
 
 // Catalogue returns the catalogue that the site was compiled against.
 func (s *Site) Catalogue() *Catalogue { return s.cat }

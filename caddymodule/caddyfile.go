@@ -1,0 +1,205 @@
+package caddymodule
+
+import (
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("consent", parseCaddyfile)
+	httpcaddyfile.RegisterDirectiveOrder("consent", httpcaddyfile.After, "encode")
+}
+
+func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h := new(Handler)
+	return h, h.UnmarshalCaddyfile(helper.Dispenser)
+}
+
+// options are the names of all sub-directives.
+var options = []string{"mode", "unclassified", "unclassified_cookies", "service", "allow", "block", "cookie", "essential",
+	"first_party", "catalogue", "cookie_name", "endpoint", "fail", "policy_revision", "log_resources"}
+
+// UnmarshalCaddyfile sets up h from Caddyfile tokens. Syntax:
+//
+//	consent [<matcher>] {
+//	    mode                 enforce|shadow
+//	    unclassified         block_active|block|allow
+//	    unclassified_cookies allow|block
+//	    service              <id> <category>
+//	    allow                <host...>
+//	    block                <category> <host...>
+//	    cookie               <pattern> <category>
+//	    essential            <cookie...>
+//	    first_party          <domain...>
+//	    catalogue            <file...>
+//	    cookie_name          <name>
+//	    endpoint             <path>
+//	    fail                 [<cause>] closed|open
+//	    policy_revision      <token>
+//	    log_resources        <count>
+//	}
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume directive name
+	if d.NextArg() {
+		return d.Errf("consent takes no argument but %q was given; write options in a block", d.Val())
+	}
+	for d.NextBlock(0) {
+		if err := h.unmarshalOption(d); err != nil {
+			return err
+		}
+		if d.NextBlock(1) {
+			return d.Errf("no block is expected here")
+		}
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
+	option := d.Val()
+	switch option {
+	case "mode":
+		return oneWord(d, &h.Mode, modeWords)
+	case "unclassified":
+		return oneWord(d, &h.Unclassified, rules.UnclassifiedWords)
+	case "unclassified_cookies":
+		return oneWord(d, &h.UnclassifiedCookies, rules.UnclassifiedCookiesWords)
+	case "service":
+		args := d.RemainingArgs()
+		if len(args) != 2 {
+			return d.Errf("service takes an id and a category, such as: service youtube preferences")
+		}
+		if err := category(d, args[1]); err != nil {
+			return err
+		}
+		if cat, err := rules.DefaultCatalogue(); err == nil && len(h.Catalogue) == 0 {
+			if _, ok := cat.Service(args[0]); !ok {
+				// A catalogue file named further down may define it, so that only a near miss is certain.
+				if near := rules.DidYouMean(args[0], cat.IDs()); near != "" {
+					return d.Errf("unknown service %q%s", args[0], near)
+				}
+			}
+		}
+		return put(d, &h.Services, args[0], args[1])
+	case "cookie":
+		args := d.RemainingArgs()
+		if len(args) != 2 {
+			return d.Errf("cookie takes a name, or a prefix with a trailing *, and a category, such as: cookie promo_* marketing")
+		}
+		if err := category(d, args[1]); err != nil {
+			return err
+		}
+		return put(d, &h.Cookies, args[0], args[1])
+	case "block":
+		args := d.RemainingArgs()
+		if len(args) < 2 {
+			return d.Errf("block takes a category and hosts, such as: block marketing ads.example.com")
+		}
+		if err := category(d, args[0]); err != nil {
+			return err
+		}
+		if h.Block == nil {
+			h.Block = make(map[string][]string)
+		}
+		h.Block[args[0]] = append(h.Block[args[0]], args[1:]...)
+		return nil
+	case "allow":
+		return list(d, &h.Allow)
+	case "essential":
+		return list(d, &h.Essential)
+	case "first_party":
+		return list(d, &h.FirstParty)
+	case "catalogue":
+		return list(d, &h.Catalogue)
+	case "cookie_name":
+		return oneWord(d, &h.CookieName, nil)
+	case "endpoint":
+		return oneWord(d, &h.Endpoint, nil)
+	case "policy_revision":
+		return oneWord(d, &h.Revision, nil)
+	case "log_resources":
+		var word string
+		if err := oneWord(d, &word, nil); err != nil {
+			return err
+		}
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 0 {
+			return d.Errf("log_resources takes a number from 0 up, not %q", word)
+		}
+		if h.LogResources != nil {
+			return d.Errf("log_resources is given twice")
+		}
+		h.LogResources = &n
+		return nil
+	case "fail":
+		args := d.RemainingArgs()
+		if len(args) < 1 || len(args) > 2 {
+			return d.Errf("fail takes an optional cause and closed or open, such as: fail unsupported_encoding open")
+		}
+		cause, how := "*", args[len(args)-1]
+		if len(args) == 2 {
+			if cause = args[0]; !contains(causes, cause) {
+				return d.Errf("unknown cause %q%s", cause, rules.DidYouMean(cause, causes))
+			}
+		}
+		if !contains(failWords, how) {
+			return d.Errf("fail: unknown word %q%s", how, rules.DidYouMean(how, failWords))
+		}
+		return put(d, &h.Fail, cause, how)
+	}
+	return d.Errf("unknown option %q%s", option, rules.DidYouMean(option, options))
+}
+
+// oneWord reads the only argument of an option that may be given once.
+func oneWord(d *caddyfile.Dispenser, to *string, valid []string) error {
+	option := d.Val()
+	args := d.RemainingArgs()
+	if len(args) != 1 {
+		return d.Errf("%s takes one argument, not %d", option, len(args))
+	}
+	if *to != "" {
+		return d.Errf("%s is given twice", option)
+	}
+	if valid != nil && !contains(valid, args[0]) {
+		return d.Errf("%s: unknown word %q%s", option, args[0], rules.DidYouMean(args[0], valid))
+	}
+	*to = args[0]
+	return nil
+}
+
+// list reads one or more arguments.
+func list(d *caddyfile.Dispenser, to *[]string) error {
+	option := d.Val()
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.Errf("%s takes at least one argument", option)
+	}
+	*to = append(*to, args...)
+	return nil
+}
+
+func category(d *caddyfile.Dispenser, name string) error {
+	if _, err := rules.ParseCategory(name); err != nil {
+		return d.Errf("%v", err)
+	}
+	return nil
+}
+
+// put stores a value under a key that may be given once.
+func put(d *caddyfile.Dispenser, m *map[string]string, key, value string) error {
+	if *m == nil {
+		*m = make(map[string]string)
+	}
+	if _, ok := (*m)[key]; ok {
+		return d.Errf("%s is given twice", key)
+	}
+	(*m)[key] = value
+	return nil
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

@@ -1,0 +1,336 @@
+// Package caddymodule is the Caddy v2 module http.handlers.consent: it enforces cookie consent on
+// everything that passes between a visitor and a website.
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/dgraph-io/ristretto/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-consent/caddy-consent/rewriter"
+	"github.com/caddy-consent/caddy-consent/rules"
+	"github.com/caddy-consent/caddy-consent/rules/consent"
+)
+
+func init() {
+	caddy.RegisterModule(Handler{})
+}
+
+// Handler enforces cookie consent in front of a site. Until the visitor's consent cookie allows
+// a category, that category's third-party resources leave inert in the HTML that passes, its
+// cookies are neither set nor sent to the site, and what was blocked by which rule is logged.
+//
+// It works with no options. It must stand after `encode` and before whatever serves the site.
+type Handler struct {
+	// Mode is `enforce` (default), or `shadow`: decide and log everything, change nothing.
+	Mode string `json:"mode,omitempty"`
+
+	// Unclassified says what happens to third-party hosts that no rule knows: `block_active`
+	// (default) blocks what can run code (scripts, frames, embeds, objects) and lets images, styles,
+	// fonts and media pass; `block` blocks these too; `allow` lets all pass. All are logged.
+	Unclassified string `json:"unclassified,omitempty"`
+
+	// UnclassifiedCookies is `allow` (default) or `block`, for cookies that no rule knows.
+	UnclassifiedCookies string `json:"unclassified_cookies,omitempty"`
+
+	// Services moves services of the catalogue, by id, to another category: `necessary`,
+	// `preferences`, `statistics` or `marketing`.
+	Services map[string]string `json:"services,omitempty"`
+
+	// Allow lists hosts, each with everything below it, that are never blocked.
+	Allow []string `json:"allow,omitempty"`
+
+	// Block lists hosts, each with everything below it, by the category that they need.
+	Block map[string][]string `json:"block,omitempty"`
+
+	// Cookies gives cookie names, or prefixes with a trailing `*`, a category.
+	Cookies map[string]string `json:"cookies,omitempty"`
+
+	// Essential lists cookie names, or prefixes with a trailing `*`, that always pass.
+	Essential []string `json:"essential,omitempty"`
+
+	// FirstParty lists domains, each with everything below it, that belong to the site. The public
+	// host's own registrable domain always does.
+	FirstParty []string `json:"first_party,omitempty"`
+
+	// Catalogue lists files in the catalogue's format that extend or override its entries.
+	Catalogue []string `json:"catalogue,omitempty"`
+
+	// CookieName is the name of the consent cookie; default `consent`.
+	CookieName string `json:"cookie_name,omitempty"`
+
+	// Endpoint is the path under which visitors choose; default `/.consent`. It is matched on the
+	// request's original path.
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// Fail says, by cause or for all causes with `*`, whether a response that cannot be rewritten is
+	// replaced by an error (`closed`, default) or passed unread (`open`). The causes are
+	// `unsupported_encoding`, `unsupported_charset`, `partial_content` and `upstream_abort`, which
+	// is always closed.
+	Fail map[string]string `json:"fail,omitempty"`
+
+	// Revision names the policy that visitors answer; by default it is a hash over the services and
+	// categories that this configuration declares. Changing it asks visitors again.
+	Revision string `json:"policy_revision,omitempty"`
+
+	// LogResources is how many blocked or unclassified resources one log line lists; default 50.
+	// The counts beside them are always exact.
+	LogResources *int `json:"log_resources,omitempty"`
+
+	site   *rules.Site
+	shadow bool
+	logMax int
+	logger *zap.Logger
+	pages  *ristretto.Cache[string, *rules.Page]
+	nested *atomic.Bool // a doubled directive has been reported
+}
+
+// heldBytes bounds what all rewriters of the process hold back together.
+var heldBudget = rewriter.NewBudget(256 << 20)
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.consent",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Words that options take.
+var (
+	modeWords = []string{"enforce", "shadow"}
+	failWords = []string{"closed", "open"}
+)
+
+// Provision sets up h: it compiles the catalogue and the site's rules.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	h.nested = new(atomic.Bool)
+	if h.CookieName == "" {
+		h.CookieName = "consent"
+	}
+	if h.Endpoint == "" {
+		h.Endpoint = "/.consent"
+	}
+	h.Endpoint = strings.TrimSuffix(h.Endpoint, "/")
+	h.shadow = h.Mode == "shadow"
+	h.logMax = 50
+	if h.LogResources != nil {
+		h.logMax = *h.LogResources
+	}
+	cat, err := loadCatalogue(h.Catalogue)
+	if err != nil {
+		return err
+	}
+	h.site, err = rules.NewSite(cat, rules.SiteConfig{
+		Unclassified: h.Unclassified, UnclassifiedCookies: h.UnclassifiedCookies, Services: h.Services, Allow: h.Allow,
+		Block: h.Block, Cookies: h.Cookies, Essential: h.Essential, FirstParty: h.FirstParty, OwnCookie: h.CookieName,
+	})
+	if err != nil {
+		return fmt.Errorf("reading consent options: %w", err)
+	}
+	if h.Revision == "" {
+		h.Revision = h.site.Revision()
+	}
+	// Host headers are the client's to choose, so the pages made of them must be bounded.
+	h.pages, err = ristretto.NewCache(&ristretto.Config[string, *rules.Page]{NumCounters: 1 << 13, MaxCost: 1 << 10, BufferItems: 64, IgnoreInternalCost: true})
+	if err != nil {
+		return fmt.Errorf("making page cache: %w", err)
+	}
+	return nil
+}
+
+func loadCatalogue(files []string) (*rules.Catalogue, error) {
+	if len(files) == 0 {
+		return rules.DefaultCatalogue()
+	}
+	return rules.LoadCatalogue(files...)
+}
+
+// Validate checks the options that need no catalogue.
+func (h *Handler) Validate() error {
+	var errs []error
+	word := func(option, v string, valid []string) {
+		if v != "" && !contains(valid, v) {
+			errs = append(errs, fmt.Errorf("%s: unknown word %q%s", option, v, rules.DidYouMean(v, valid)))
+		}
+	}
+	word("mode", h.Mode, modeWords)
+	for cause, how := range h.Fail {
+		if cause != "*" && !contains(causes, cause) {
+			errs = append(errs, fmt.Errorf("fail: unknown cause %q%s", cause, rules.DidYouMean(cause, causes)))
+		}
+		word("fail "+cause, how, failWords)
+		if cause == causeAbort && how == "open" {
+			errs = append(errs, errors.New("fail upstream_abort open: a response that breaks off cannot be completed; leave it closed"))
+		}
+	}
+	if h.Endpoint == "" || h.Endpoint[0] != '/' || strings.ContainsAny(h.Endpoint, "?#*{} \\") || strings.Contains(h.Endpoint, "//") {
+		errs = append(errs, fmt.Errorf("endpoint: %q is not a path below the root, such as /.consent", h.Endpoint))
+	}
+	if !isToken(h.CookieName) {
+		errs = append(errs, fmt.Errorf("cookie_name: %q is not a cookie name (RFC 6265, 4.1.1)", h.CookieName))
+	}
+	if !isRevision(h.Revision) {
+		errs = append(errs, fmt.Errorf("policy_revision: %q: use up to 64 letters, digits, dashes and underscores", h.Revision))
+	}
+	if h.logMax < 0 {
+		errs = append(errs, errors.New("log_resources: use a number from 0 up"))
+	}
+	return errors.Join(errs...)
+}
+
+// Cleanup ends the goroutines of the page cache. It may be called more than once.
+func (h *Handler) Cleanup() error {
+	if h.pages != nil {
+		h.pages.Close()
+		h.pages = nil
+	}
+	return nil
+}
+
+func contains(list []string, s string) bool {
+	for _, l := range list {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}
+
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`()<>@,;:\"/[]?={}`, r) })
+}
+
+func isRevision(s string) bool {
+	return s != "" && len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
+	})
+}
+
+type nestedKey struct{}
+
+// ServeHTTP enforces consent on the request and on what next answers.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if r.Method == http.MethodConnect {
+		return next.ServeHTTP(w, r)
+	}
+	if r.Context().Value(nestedKey{}) != nil {
+		if h.nested.CompareAndSwap(false, true) {
+			h.logger.Warn("consent stands twice on the way of a request; the inner one does nothing: remove one of the two directives")
+		}
+		return next.ServeHTTP(w, r)
+	}
+	page := h.page(r)
+	state := consent.Read(r.Header["Cookie"], h.CookieName, r.Header.Get("Sec-Gpc") == "1")
+	h.setPlaceholders(r, state)
+	if rest, ok := h.endpointPath(r); ok {
+		return h.serveEndpoint(w, r, page, state, rest)
+	}
+	policy := h.site.For(state.Grants)
+	rec := newRecord(h, r, state)
+	ctx := context.WithValue(r.Context(), nestedKey{}, true)
+	rw := &responseWriter{inner: w, h: h, r: r, rec: rec, policy: policy, page: page, rc: http.NewResponseController(w)}
+	var undo func()
+	if h.shadow {
+		rw.countRequestCookies()
+		r = r.WithContext(ctx)
+	} else {
+		r = r.WithContext(ctx)
+		undo = rw.scrubRequest(r)
+		defer undo()
+	}
+	rw.r = r
+
+	done := false
+	defer func() {
+		if !done { // next panics: http.ErrAbortHandler where the upstream broke off
+			rw.abort()
+			rec.fail(causeAbort)
+			rec.log(rw.status)
+		}
+	}()
+	err := next.ServeHTTP(rw, r)
+	done = true
+	if err != nil {
+		rw.abort()
+		if rw.sent {
+			rec.fail(causeAbort)
+			rec.log(rw.status)
+		}
+		return err
+	}
+	if broken := rw.finish(); broken {
+		rec.log(rw.status)
+		panic(http.ErrAbortHandler)
+	}
+	rec.log(rw.status)
+	return nil
+}
+
+// page returns the public page's origin. X-Forwarded headers count from trusted proxies only.
+func (h *Handler) page(r *http.Request) *rules.Page {
+	scheme, host := "http", r.Host
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
+		if v := firstValue(r.Header.Get("X-Forwarded-Proto")); v == "http" || v == "https" {
+			scheme = v
+		}
+		if v := firstValue(r.Header.Get("X-Forwarded-Host")); v != "" {
+			host = v
+		}
+	}
+	key := scheme + "://" + host
+	if p, ok := h.pages.Get(key); ok {
+		return p
+	}
+	p := rules.NewPage(scheme, host)
+	h.pages.Set(key, p, 1)
+	return p
+}
+
+// firstValue returns the first element of a comma-separated header value.
+func firstValue(v string) string {
+	v, _, _ = strings.Cut(v, ",")
+	return strings.TrimSpace(v)
+}
+
+// setPlaceholders lets other directives use the visitor's consent.
+func (h *Handler) setPlaceholders(r *http.Request, st consent.State) {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.consent.state", st.Status.String())
+		repl.Set("http.consent.categories", st.Grants.Allowed.String())
+		repl.Set("http.consent.source", st.Source)
+	}
+}
+
+// endpointPath returns what follows the endpoint in the request's original path.
+func (h *Handler) endpointPath(r *http.Request) (string, bool) {
+	path := r.URL.Path
+	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && orig.URL != nil {
+		path = orig.URL.Path
+	}
+	rest, ok := strings.CutPrefix(path, h.Endpoint)
+	if !ok || rest != "" && rest[0] != '/' {
+		return "", false
+	}
+	return rest, true
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,454 @@
+package caddymodule
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-consent/caddy-consent/rewriter"
+	"github.com/caddy-consent/caddy-consent/rules"
+	"github.com/caddy-consent/caddy-consent/rules/consent"
+)
+
+// scrubRequest takes from the request what the upstream must not see or use, and returns what
+// puts it back, since handlers after an error see the same request.
+func (rw *responseWriter) scrubRequest(r *http.Request) (undo func()) {
+	saved := make(map[string][]string, 5)
+	save := func(k string) {
+		if v, ok := r.Header[k]; ok {
+			saved[k] = v
+		} else {
+			saved[k] = nil
+		}
+	}
+	if lines := r.Header["Cookie"]; len(lines) > 0 {
+		out := rw.scrubCookies(lines)
+		if len(out) != len(lines) || !equal(out, lines) {
+			save("Cookie")
+			if len(out) == 0 {
+				delete(r.Header, "Cookie")
+			} else {
+				r.Header["Cookie"] = out
+			}
+		}
+	}
+	rw.docRequest = mayBeDocument(r)
+	if rw.docRequest {
+		save("If-None-Match")
+		save("If-Modified-Since")
+		rw.suffix = rw.variant()
+		rw.scrubValidators(r)
+		if !rw.policy.AllAllowed() {
+			save("Accept-Encoding")
+			r.Header["Accept-Encoding"] = []string{"identity"}
+			save("Range")
+			save("If-Range")
+			r.Header.Del("Range")
+			r.Header.Del("If-Range")
+		}
+	}
+	return func() {
+		for k, v := range saved {
+			if v == nil {
+				delete(r.Header, k)
+			} else {
+				r.Header[k] = v
+			}
+		}
+	}
+}
+
+func equal(a, b []string) bool {
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// scrubCookies returns the Cookie lines without the cookies that are not allowed.
+func (rw *responseWriter) scrubCookies(lines []string) []string {
+	keep := func(name string) bool {
+		return !rw.cookieBlocked(name, rw.page.Host(), rw.rec.requestCookie)
+	}
+	out := make([]string, 0, len(lines))
+	for _, l := range lines {
+		if f := consent.Filter(l, keep); f != "" || l == "" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// countRequestCookies is scrubCookies for the record alone.
+func (rw *responseWriter) countRequestCookies() {
+	rw.docRequest = mayBeDocument(rw.r)
+	rw.scrubCookies(rw.r.Header["Cookie"])
+}
+
+// cookieBlocked asks the policy about a cookie and puts the answer on record, once per name.
+func (rw *responseWriter) cookieBlocked(name, domain string, note func(string)) bool {
+	d := rw.policy.Decide(rules.Resource{Kind: rules.KindCookie, Name: name, Domain: domain, Page: rw.page})
+	if d.Action == rules.Block {
+		note(name)
+	} else if d.Unclassified {
+		rw.rec.unclassifiedCookie(name)
+	}
+	return d.Action == rules.Block
+}
+
+// mayBeDocument reports whether the answer to a request could be shown as a document or be a part
+// of one. Sec-Fetch-Dest says so; without it Accept does, and who says nothing may get anything.
+func mayBeDocument(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "document", "iframe", "frame", "embed", "object", "fencedframe", "empty":
+		return true
+	case "":
+	default:
+		return false
+	}
+	accept := r.Header.Get("Accept")
+	return accept == "" || strings.Contains(accept, "html") || strings.HasPrefix(accept, "*/*")
+}
+
+// variant names this visitor's representation: upstream bytes × consent × policy × catalogue. It is
+// empty where everything is allowed, since then the bytes are the upstream's own.
+func (rw *responseWriter) variant() string {
+	if rw.policy.AllAllowed() {
+		return ""
+	}
+	g := rw.policy.Grants()
+	f := fnv.New64a()
+	fmt.Fprint(f, g.Allowed, g.Plus, g.Minus, g.GPC, rw.h.Revision, rw.h.site.Catalogue().Version(), rw.h.site.Fingerprint())
+	return "-c" + strconv.FormatUint(f.Sum64()&0xffffffffff, 36)
+}
+
+// scrubValidators lets the upstream compare only validators of this very representation: a page
+// that was cached under another choice must not be confirmed with 304.
+func (rw *responseWriter) scrubValidators(r *http.Request) {
+	if rw.suffix != "" {
+		r.Header.Del("If-Modified-Since")
+	}
+	values := r.Header["If-None-Match"]
+	if len(values) == 0 {
+		return
+	}
+	var kept []string
+	for _, tag := range splitTags(strings.Join(values, ",")) {
+		if tag == "*" {
+			kept = append(kept, tag)
+			continue
+		}
+		base, mine := strings.CutSuffix(tag, rw.suffix+`"`)
+		if rw.suffix == "" {
+			mine = !variantTag(tag)
+			base = strings.TrimSuffix(tag, `"`)
+		}
+		if mine {
+			kept = append(kept, base+`"`)
+		}
+	}
+	if len(kept) == 0 {
+		r.Header.Del("If-None-Match")
+		return
+	}
+	r.Header["If-None-Match"] = []string{strings.Join(kept, ", ")}
+}
+
+// variantTag reports whether an entity tag ends in a suffix of ours.
+func variantTag(tag string) bool {
+	i := strings.LastIndex(tag, "-c")
+	if i < 0 || len(tag)-i > 12 || len(tag)-i < 5 {
+		return false
+	}
+	return !strings.ContainsFunc(tag[i+2:len(tag)-1], func(r rune) bool { return !('a' <= r && r <= 'z' || '0' <= r && r <= '9') })
+}
+
+// splitTags splits a list of entity tags, whose quoted parts may hold commas (RFC 9110, 8.8.3).
+func splitTags(s string) (tags []string) {
+	quoted, from := false, 0
+	for i := 0; i <= len(s); i++ {
+		if i < len(s) && s[i] == '"' {
+			quoted = !quoted
+		}
+		if i == len(s) || s[i] == ',' && !quoted {
+			if t := strings.TrimSpace(s[from:i]); t != "" {
+				tags = append(tags, t)
+			}
+			from = i + 1
+		}
+	}
+	return tags
+}
+
+// documentHeader edits what every variant of a document needs, and what only a changed body does.
+func (rw *responseWriter) documentHeader(all, changes bool) {
+	if rw.h.shadow {
+		return
+	}
+	h := rw.Header()
+	for _, v := range []string{"Cookie", "Sec-GPC"} {
+		if !httpguts.HeaderValuesContainsToken(h["Vary"], v) && !httpguts.HeaderValuesContainsToken(h["Vary"], "*") {
+			h["Vary"] = append(h["Vary"], v)
+		}
+	}
+	privateCache(h)
+	if !all {
+		if etag := h.Get("Etag"); etag != "" && rw.suffix != "" && strings.HasSuffix(etag, `"`) && len(etag) > 1 {
+			h["Etag"] = []string{etag[:len(etag)-1] + rw.suffix + `"`}
+		} else {
+			h.Del("Etag")
+		}
+		h.Del("Last-Modified")
+	}
+	if changes && !all {
+		h.Del("Content-Length")
+		h.Del("Accept-Ranges")
+		for _, k := range digests {
+			h.Del(k)
+		}
+	}
+}
+
+var digests = []string{"Content-Md5", "Digest", "Content-Digest", "Repr-Digest"}
+
+// dropDigests drops digests of the upstream's body that came as trailers.
+func dropDigests(rw *responseWriter) {
+	if rw.disp != rewrite {
+		return
+	}
+	h := rw.Header()
+	for _, k := range digests {
+		h.Del(k)
+		delete(h, http.TrailerPrefix+k)
+	}
+}
+
+// privateCache keeps documents out of shared caches and makes the browser's own ask again. What
+// the upstream says more strictly stays.
+func privateCache(h http.Header) {
+	for _, k := range []string{"Cdn-Cache-Control", "Surrogate-Control", "Expires"} {
+		h.Del(k)
+	}
+	kept := []string{"private", "no-cache"}
+	for _, v := range h["Cache-Control"] {
+		for d := range strings.SplitSeq(v, ",") {
+			switch d = strings.TrimSpace(d); strings.ToLower(d) {
+			case "no-store", "no-transform", "must-revalidate":
+				kept = append(kept, d)
+			}
+		}
+	}
+	h["Cache-Control"] = []string{strings.Join(kept, ", ")}
+}
+
+// filterHeader removes cookies and references that are not allowed from a header, informational
+// ones included.
+func (rw *responseWriter) filterHeader(status int) {
+	h := rw.Header()
+	for k, lines := range h {
+		switch {
+		case strings.EqualFold(k, "Set-Cookie"):
+			rw.setHeader(h, k, rw.filterSetCookie(lines))
+		case strings.EqualFold(k, "Link"):
+			rw.setHeader(h, k, rw.filterLink(lines))
+		case strings.EqualFold(k, "Refresh"):
+			rw.setHeader(h, k, rw.filterURLs(lines, rules.KindNavigation, func(v string) string { return string(rewriter.RefreshURL([]byte(v))) }))
+		case strings.EqualFold(k, "Speculation-Rules"):
+			rw.setHeader(h, k, rw.filterURLs(lines, rules.KindPrefetch, func(v string) string { return strings.Trim(firstValue(v), `"`) }))
+		}
+	}
+	_ = status
+}
+
+func (rw *responseWriter) setHeader(h http.Header, k string, lines []string) {
+	switch {
+	case rw.h.shadow:
+	case len(lines) == 0:
+		delete(h, k)
+	default:
+		h[k] = lines
+	}
+}
+
+// filterSetCookie keeps the lines of allowed cookies as they are, and every deletion.
+func (rw *responseWriter) filterSetCookie(lines []string) []string {
+	var kept []string
+	for _, l := range lines {
+		name, domain, deletion := setCookieParts(l)
+		if domain == "" {
+			domain = rw.page.Host()
+		}
+		if deletion || !rw.cookieBlocked(name, domain, rw.rec.setCookie) {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
+// setCookieParts reads from a Set-Cookie line, as browsers do (RFC 6265, 5.2), what decides about it.
+func setCookieParts(line string) (name, domain string, deletion bool) {
+	pair, attrs, _ := strings.Cut(line, ";")
+	name, _, ok := strings.Cut(pair, "=")
+	if !ok {
+		name = ""
+	}
+	name = strings.Trim(name, " \t")
+	maxAge := false
+	for attr := range strings.SplitSeq(attrs, ";") {
+		k, v, _ := strings.Cut(attr, "=")
+		v = strings.Trim(v, " \t")
+		switch strings.ToLower(strings.Trim(k, " \t")) {
+		case "domain":
+			domain = strings.ToLower(strings.TrimPrefix(v, "."))
+		case "max-age":
+			if n, err := strconv.ParseInt(v, 10, 64); err == nil {
+				maxAge, deletion = true, n <= 0 // Max-Age wins over Expires
+			}
+		case "expires":
+			if t, ok := cookieDate(v); ok && !maxAge {
+				deletion = t.Before(time.Now())
+			}
+		}
+	}
+	return name, domain, deletion
+}
+
+// cookieDate reads the forms of Expires that servers send.
+func cookieDate(v string) (time.Time, bool) {
+	for _, layout := range []string{time.RFC1123, "Mon, 02-Jan-2006 15:04:05 MST", "Mon, 2-Jan-2006 15:04:05 MST", "Monday, 02-Jan-06 15:04:05 MST", "Mon, 02-Jan-06 15:04:05 MST", time.ANSIC, "Mon, 2 Jan 2006 15:04:05 MST", "Mon Jan 2 2006 15:04:05 MST-0700"} {
+		if t, err := time.Parse(layout, v); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// filterLink drops from Link headers the links that fetch from or connect to what is blocked
+// (RFC 8288, 3). Lines without a blocked link stay as they are.
+func (rw *responseWriter) filterLink(lines []string) []string {
+	var kept []string
+	for _, line := range lines {
+		links := splitLinks(line)
+		var out []string
+		for _, l := range links {
+			if !rw.linkBlocked(l) {
+				out = append(out, l)
+			}
+		}
+		switch {
+		case len(out) == len(links):
+			kept = append(kept, line)
+		case len(out) > 0:
+			kept = append(kept, strings.Join(out, ", "))
+		}
+	}
+	return kept
+}
+
+func (rw *responseWriter) linkBlocked(link string) (blocked bool) {
+	link = strings.TrimSpace(link)
+	end := strings.IndexByte(link, '>')
+	if len(link) == 0 || link[0] != '<' || end < 0 {
+		return false
+	}
+	url := link[1:end]
+	var rel, as, srcset string
+	for _, p := range splitQuoted(link[end+1:], ';') {
+		k, v, _ := strings.Cut(p, "=")
+		v = strings.Trim(strings.TrimSpace(v), `"`)
+		switch strings.ToLower(strings.TrimSpace(k)) {
+		case "rel":
+			rel = rel + " " + v
+		case "as":
+			as = v
+		case "imagesrcset":
+			srcset = v
+		}
+	}
+	check := func(kind rules.Kind, url string) {
+		if blocked {
+			return
+		}
+		res := rules.Resource{Kind: kind, URL: url, Page: rw.page}
+		d := rw.policy.Decide(res)
+		if blocked = d.Action == rules.Block; blocked || d.Unclassified {
+			rw.rec.resource(res, d)
+		}
+	}
+	rewriter.LinkKinds(rel, as, func(kind rules.Kind) { check(kind, url) })
+	for _, c := range strings.Split(srcset, ",") {
+		if f := strings.Fields(c); len(f) > 0 {
+			check(rules.KindImage, f[0])
+		}
+	}
+	return blocked
+}
+
+// splitLinks splits a Link header at the commas outside of <> and quotes.
+func splitLinks(s string) (out []string) {
+	quoted, angle, from := false, false, 0
+	for i := 0; i <= len(s); i++ {
+		if i < len(s) {
+			switch c := s[i]; {
+			case quoted:
+				if c == '\\' {
+					i++
+				} else if c == '"' {
+					quoted = false
+				}
+				continue
+			case c == '"' && !angle:
+				quoted = true
+			case c == '<':
+				angle = true
+			case c == '>':
+				angle = false
+			}
+		}
+		if i >= len(s) || s[i] == ',' && !angle {
+			if l := strings.TrimSpace(s[from:min(i, len(s))]); l != "" {
+				out = append(out, l)
+			}
+			from = i + 1
+		}
+	}
+	return out
+}
+
+// splitQuoted splits s at sep outside of quotes.
+func splitQuoted(s string, sep byte) (out []string) {
+	quoted, from := false, 0
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == sep && !quoted:
+			out = append(out, s[from:i])
+			from = i + 1
+		}
+	}
+	return append(out, s[from:])
+}
+
+// filterURLs drops the lines whose URL is blocked.
+func (rw *responseWriter) filterURLs(lines []string, kind rules.Kind, url func(string) string) []string {
+	var kept []string
+	for _, l := range lines {
+		res := rules.Resource{Kind: kind, URL: url(l), Page: rw.page}
+		d := rw.policy.Decide(res)
+		if d.Action == rules.Block || d.Unclassified {
+			rw.rec.resource(res, d)
+		}
+		if d.Action != rules.Block {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}

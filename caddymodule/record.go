@@ -1,0 +1,204 @@
+package caddymodule
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-consent/caddy-consent/rules"
+	"github.com/caddy-consent/caddy-consent/rules/consent"
+)
+
+// record is everything that one response leaves on the log: all of it comes from Decisions.
+type record struct {
+	h        *Handler
+	r        *http.Request
+	state    consent.State
+	document bool
+	edited   bool
+	outcome  string
+
+	blocked      [rules.Kinds]int
+	unclassified [rules.Kinds]int
+	ambiguous    int
+	resources    resourceList
+	setCookies   nameList // stripped from the response
+	reqCookies   nameList // not passed to the upstream
+	unknown      nameList // passed though no rule knows them
+}
+
+func newRecord(h *Handler, r *http.Request, st consent.State) *record {
+	return &record{h: h, r: r, state: st}
+}
+
+// loggedResource is one entry of the log line's list. Its strings are copies.
+type loggedResource struct {
+	kind                          rules.Kind
+	action                        rules.Action
+	host, service, category, rule string
+	ambiguous                     bool
+	count                         int
+}
+
+type resourceList []loggedResource
+
+// resource notes a blocked or unclassified resource.
+func (rec *record) resource(res rules.Resource, d rules.Decision) {
+	if d.Action == rules.Block {
+		rec.blocked[res.Kind]++
+	} else {
+		rec.unclassified[res.Kind]++
+	}
+	if d.Ambiguous {
+		rec.ambiguous++
+	}
+	for i := range rec.resources {
+		l := &rec.resources[i]
+		if l.kind == res.Kind && l.rule == d.Rule && l.host == d.Host && l.action == d.Action {
+			l.count++
+			return
+		}
+	}
+	if len(rec.resources) < rec.h.logMax {
+		rec.resources = append(rec.resources, loggedResource{kind: res.Kind, action: d.Action, host: strings.Clone(d.Host),
+			service: d.Service, category: d.Categories.String(), rule: d.Rule, ambiguous: d.Ambiguous, count: 1})
+	}
+}
+
+// maxNames bounds the cookie names in one log line.
+const maxNames = 64
+
+// nameList is a bounded list of different names, and how often any of them occurred.
+type nameList struct {
+	names []string
+	count int
+}
+
+func (l *nameList) add(name string) {
+	l.count++
+	if len(l.names) < maxNames && !contains(l.names, name) {
+		l.names = append(l.names, strings.Clone(name[:min(len(name), 128)]))
+	}
+}
+
+func (rec *record) setCookie(name string)          { rec.setCookies.add(name) }
+func (rec *record) requestCookie(name string)      { rec.reqCookies.add(name) }
+func (rec *record) unclassifiedCookie(name string) { rec.unknown.add(name) }
+
+// fail notes the cause for which a response was not completed.
+func (rec *record) fail(cause string) {
+	rec.document = true
+	rec.outcome = "failed:" + cause
+}
+
+// log writes the record: for documents always, for other responses if something was taken from
+// them.
+func (rec *record) log(status int) {
+	blocked := rec.sum(rec.blocked)
+	if rec.outcome == "clean" && (rec.edited || blocked > 0) {
+		rec.outcome = "rewritten" // in shadow mode: would have been
+	}
+	if !rec.document && blocked == 0 && rec.setCookies.count == 0 {
+		return
+	}
+	caddyhttp.SetVar(rec.r.Context(), "consent_outcome", rec.outcome)
+	if extra, ok := rec.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Add(zap.String("consent_state", rec.state.Status.String()))
+		extra.Add(zap.String("consent_outcome", rec.outcome))
+		extra.Add(zap.Int("consent_blocked", blocked))
+	}
+	ce := rec.h.logger.Check(zapcore.InfoLevel, "response")
+	if ce == nil {
+		return
+	}
+	path, id := requestNames(rec.r)
+	ce.Write(
+		zap.String("request_id", id),
+		zap.String("host", rec.r.Host),
+		zap.String("path", path),
+		zap.Int("status", status),
+		zap.String("mode", rec.mode()),
+		zap.String("outcome", rec.outcome),
+		zap.String("state", rec.state.Status.String()),
+		zap.String("source", rec.state.Source),
+		zap.String("categories", rec.state.Grants.Allowed.String()),
+		zap.Bool("gpc", rec.state.Grants.GPC),
+		zap.Int("blocked", blocked),
+		zap.Object("blocked_kinds", kindCounts(rec.blocked)),
+		zap.Int("unclassified_passed", rec.sum(rec.unclassified)),
+		zap.Int("ambiguous", rec.ambiguous),
+		zap.Array("resources", rec.resources),
+		zap.Int("set_cookies_stripped", rec.setCookies.count),
+		zap.Strings("set_cookie_names", rec.setCookies.names),
+		zap.Int("request_cookies_removed", rec.reqCookies.count),
+		zap.Strings("request_cookie_names", rec.reqCookies.names),
+		zap.Strings("unclassified_cookie_names", rec.unknown.names),
+	)
+}
+
+func (rec *record) mode() string {
+	if rec.h.shadow {
+		return "shadow"
+	}
+	return "enforce"
+}
+
+func (rec *record) sum(counts [rules.Kinds]int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// requestNames returns the request's original path, without query, and its id.
+func requestNames(r *http.Request) (path, id string) {
+	path = r.URL.Path
+	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && orig.URL != nil {
+		path = orig.URL.Path
+	}
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		id, _ = repl.GetString("http.request.uuid")
+	}
+	return path, id
+}
+
+type kindCounts [rules.Kinds]int
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (k kindCounts) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	for kind, n := range k {
+		if n > 0 {
+			enc.AddInt(rules.Kind(kind).String(), n)
+		}
+	}
+	return nil
+}
+
+// MarshalLogArray implements zapcore.ArrayMarshaler.
+func (l resourceList) MarshalLogArray(enc zapcore.ArrayEncoder) error {
+	for i := range l {
+		if err := enc.AppendObject(&l[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (l *loggedResource) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("kind", l.kind.String())
+	enc.AddString("action", l.action.String())
+	enc.AddString("host", l.host)
+	enc.AddString("service", l.service)
+	enc.AddString("category", l.category)
+	enc.AddString("rule", l.rule)
+	enc.AddInt("count", l.count)
+	if l.ambiguous {
+		enc.AddBool("ambiguous", true)
+	}
+	return nil
+}

@@ -1,0 +1,473 @@
+package caddymodule
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-consent/caddy-consent/rewriter"
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// Causes for which a document cannot be rewritten.
+const (
+	causeEncoding = "unsupported_encoding"
+	causeCharset  = "unsupported_charset"
+	causePartial  = "partial_content"
+	causeAbort    = "upstream_abort"
+)
+
+var causes = []string{causeEncoding, causeCharset, causePartial, causeAbort}
+
+// disposition is what happens to a response's body.
+type disposition uint8
+
+const (
+	undecided disposition = iota // the header waits for the first bytes of the body
+	pass                         // as it comes
+	rewrite                      // through the rewriter
+	observe                      // as it comes, and a copy through the rewriter for the record
+	discard                      // an error has been sent in its place
+)
+
+// responseWriter is what next writes to. It decides with the final header, or with the first
+// bytes where the header does not say enough, what happens to the body.
+type responseWriter struct {
+	inner  http.ResponseWriter
+	rc     *http.ResponseController
+	h      *Handler
+	r      *http.Request
+	rec    *record
+	policy *rules.Policy
+	page   *rules.Page
+
+	// reverse_proxy flushes from a timer's goroutine.
+	mu          sync.Mutex
+	status      int // of the final header, 0 before
+	disp        disposition
+	sent        bool // the final header is out
+	aborted     bool
+	incremental bool
+	failed      string // the cause for which the response is broken off
+	docRequest  bool   // the request may be answered with a document
+	suffix      string // of entity tags
+
+	rewriter *rewriter.Rewriter
+	decoder  *decoder
+	sink     io.Writer // decoder or rewriter
+}
+
+var errBroken = errors.New("consent: the response is broken off")
+
+// Header returns the header map that next edits, which trailers share.
+func (rw *responseWriter) Header() http.Header { return rw.inner.Header() }
+
+// Unwrap lets http.ResponseController reach the inner writer (hijacking, deadlines).
+func (rw *responseWriter) Unwrap() http.ResponseWriter { return rw.inner }
+
+// WriteHeader passes informational headers down, filtered, any number of times; with the final
+// one it decides about the body.
+func (rw *responseWriter) WriteHeader(status int) {
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	rw.writeHeader(status)
+}
+
+func (rw *responseWriter) writeHeader(status int) {
+	if rw.status != 0 || rw.aborted {
+		return
+	}
+	if status < 200 {
+		rw.filterHeader(status)
+		rw.inner.WriteHeader(status)
+		if status == http.StatusSwitchingProtocols {
+			rw.status, rw.sent, rw.disp = status, true, pass
+			rw.rec.outcome = "passed:switching_protocols"
+		}
+		return
+	}
+	rw.status = status
+	rw.filterHeader(status)
+	rw.incremental = caddyhttp.IsIncremental(rw.Header())
+	rw.decide(nil)
+}
+
+// Write sends p the way that was decided. It returns len(p) for what it consumed.
+func (rw *responseWriter) Write(p []byte) (int, error) {
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	if rw.aborted || rw.failed != "" {
+		return 0, errBroken
+	}
+	if rw.status == 0 {
+		rw.writeHeader(http.StatusOK)
+	}
+	if rw.disp == undecided {
+		if len(p) == 0 {
+			return 0, nil
+		}
+		rw.decide(p)
+	}
+	switch rw.disp {
+	case discard:
+		return len(p), nil
+	case pass:
+		return rw.inner.Write(p)
+	case observe:
+		rw.feed(p)
+		return rw.inner.Write(p)
+	}
+	if cause, err := rw.feed(p); err != nil {
+		if cause != "" {
+			rw.fail(cause)
+			return 0, errBroken
+		}
+		return 0, err
+	}
+	if rw.incremental {
+		if err := rw.rc.Flush(); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+// feed hands p to the decoder or rewriter. cause is set if the body's coding is damaged.
+func (rw *responseWriter) feed(p []byte) (cause string, err error) {
+	if rw.sink == nil {
+		return "", nil
+	}
+	if _, err = rw.sink.Write(p); err == nil {
+		return "", nil
+	}
+	if rw.disp == observe {
+		rw.rec.fail(causeEncoding)
+		rw.release()
+		return "", nil
+	}
+	var w *writeError
+	switch {
+	case errors.Is(err, errCharset):
+		return causeCharset, err
+	case rw.decoder != nil && !errors.As(err, &w):
+		return causeEncoding, err
+	}
+	return "", err
+}
+
+// writeError is an error of the client's connection, as opposed to one of the upstream's bytes.
+type writeError struct{ error }
+
+func (e *writeError) Unwrap() error { return e.error }
+
+// clientWriter marks the errors of the inner writer.
+type clientWriter struct{ w io.Writer }
+
+func (c clientWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if err != nil {
+		err = &writeError{err}
+	}
+	return n, err
+}
+
+// ReadFrom keeps sendfile for what passes, and hides the inner ReaderFrom from what does not.
+func (rw *responseWriter) ReadFrom(src io.Reader) (int64, error) {
+	rw.mu.Lock()
+	if rw.status == 0 {
+		rw.writeHeader(http.StatusOK)
+	}
+	direct := rw.disp == pass && !rw.aborted
+	rw.mu.Unlock()
+	if direct {
+		return io.Copy(rw.inner, src)
+	}
+	return io.Copy(writerOnly{rw}, src)
+}
+
+// FlushError sends what is complete. While the header is undecided there is nothing to send, and
+// flushing would commit a header too early.
+func (rw *responseWriter) FlushError() error {
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	if rw.aborted || rw.failed != "" || rw.disp == discard {
+		return nil
+	}
+	if rw.status == 0 {
+		rw.writeHeader(http.StatusOK)
+	}
+	if rw.disp == undecided {
+		return nil
+	}
+	return rw.rc.Flush()
+}
+
+// decide settles what happens to the body, once header and first bytes say enough; first is nil
+// while there are none.
+func (rw *responseWriter) decide(first []byte) {
+	h := rw.Header()
+	bodyless := rw.r.Method == http.MethodHead || rw.status == http.StatusNoContent || rw.status == http.StatusNotModified
+	ct, typed := contentType(h)
+	codings, known := splitCodings(h["Content-Encoding"])
+	if !typed && !bodyless && len(codings) == 0 {
+		if first == nil {
+			return // wait for bytes to sniff
+		}
+		// net/http would sniff what comes out of the rewriter.
+		ct = http.DetectContentType(first)
+		if h.Get("Content-Type") == "" && !rw.h.shadow {
+			h.Set("Content-Type", ct)
+		}
+		ct, _, _ = mime.ParseMediaType(ct)
+	} else if !typed && len(codings) > 0 {
+		ct = "text/html" // a browser sniffs behind the coding
+	}
+	document := ct == "text/html" || ct == "application/xhtml+xml"
+	if rw.status == http.StatusNotModified {
+		document = rw.docRequest
+	}
+	if !document {
+		rw.commit(pass, "passed:not_html")
+		return
+	}
+	rw.rec.document = true
+	all := rw.policy.AllAllowed()
+	switch {
+	case bodyless:
+		rw.documentHeader(all, rw.status != http.StatusNotModified)
+		outcome := "passed:no_body"
+		if all {
+			outcome = "all_allowed"
+		}
+		rw.commit(pass, outcome)
+		return
+	case all:
+		rw.documentHeader(true, false)
+		rw.commit(pass, "all_allowed")
+		return
+	case !known:
+		rw.refuse(causeEncoding)
+		return
+	case rw.status == http.StatusPartialContent:
+		rw.refuse(causePartial)
+		return
+	}
+	if len(codings) == 0 {
+		if first == nil {
+			return // the first bytes may name the encoding
+		}
+		if _, ok := rewriter.Charset(h.Get("Content-Type"), first[:min(len(first), 1024)]); !ok {
+			rw.refuse(causeCharset)
+			return
+		}
+	} else if _, ok := rewriter.Charset(h.Get("Content-Type"), nil); !ok {
+		rw.refuse(causeCharset)
+		return
+	}
+	rw.startRewriter(codings)
+	rw.documentHeader(false, true)
+	if rw.h.shadow {
+		rw.commit(observe, "clean")
+		return
+	}
+	if len(codings) > 0 {
+		h.Del("Content-Encoding")
+	}
+	rw.commit(rewrite, "clean")
+}
+
+// startRewriter makes the rewriter, behind a decoder where the body is coded.
+func (rw *responseWriter) startRewriter(codings []string) {
+	var dst io.Writer = clientWriter{rw.inner}
+	if rw.h.shadow {
+		dst = io.Discard
+	}
+	rw.rewriter = rewriterPool.Get().(*rewriter.Rewriter)
+	rw.rewriter.Reset(dst, rewriter.Options{Policy: rw.policy, Page: rw.page, Report: rw.rec.resource, Budget: heldBudget})
+	rw.sink = rw.rewriter
+	if len(codings) > 0 {
+		rw.sink = &charsetGuard{rw: rw, next: rw.rewriter}
+		rw.decoder = newDecoder(codings, rw.sink)
+		rw.sink = rw.decoder
+	}
+}
+
+var rewriterPool = sync.Pool{New: func() any { return rewriter.New(io.Discard, rewriter.Options{}) }}
+
+// charsetGuard looks at the first decoded bytes of a coded document.
+type charsetGuard struct {
+	rw   *responseWriter
+	next io.Writer
+	seen bool
+}
+
+var errCharset = errors.New("consent: the document's encoding cannot be read")
+
+func (g *charsetGuard) Write(p []byte) (int, error) {
+	if !g.seen && len(p) > 0 {
+		g.seen = true
+		if _, ok := rewriter.Charset(g.rw.Header().Get("Content-Type"), p[:min(len(p), 1024)]); !ok {
+			return 0, errCharset
+		}
+	}
+	return g.next.Write(p)
+}
+
+// commit sends the final header.
+func (rw *responseWriter) commit(d disposition, outcome string) {
+	rw.disp = d
+	if rw.rec.outcome == "" {
+		rw.rec.outcome = outcome
+	}
+	rw.sent = true
+	rw.inner.WriteHeader(rw.status)
+	if rw.incremental {
+		_ = rw.rc.Flush()
+	}
+}
+
+// refuse answers a document that cannot be read in the site's way for that cause.
+func (rw *responseWriter) refuse(cause string) {
+	if rw.h.shadow || rw.h.failsOpen(cause) {
+		rw.rec.outcome = "passed:" + cause
+		rw.documentHeader(false, false)
+		rw.commit(pass, "")
+		return
+	}
+	rw.rec.fail(cause)
+	h := rw.Header()
+	for k := range h {
+		if !strings.EqualFold(k, "Set-Cookie") && !strings.EqualFold(k, "Server") && !strings.EqualFold(k, "Vary") {
+			delete(h, k)
+		}
+	}
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	rw.status, rw.disp, rw.sent = http.StatusBadGateway, discard, true
+	rw.inner.WriteHeader(rw.status)
+	if rw.r.Method != http.MethodHead {
+		_, _ = io.WriteString(rw.inner, errorPage)
+	}
+}
+
+const errorPage = `<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Page not available</title>
+<h1>This page cannot be shown</h1>
+<p>The page arrived in a form in which your cookie choice cannot be enforced, so it was not passed on. The operator of this site finds the cause in the log of the proxy.</p></html>
+`
+
+func (h *Handler) failsOpen(cause string) bool {
+	how, ok := h.Fail[cause]
+	if !ok {
+		how = h.Fail["*"]
+	}
+	return how == "open"
+}
+
+// fail breaks a response off after its header is out.
+func (rw *responseWriter) fail(cause string) {
+	rw.failed = cause
+	rw.rec.fail(cause)
+	rw.release()
+}
+
+// finish completes the response after next has returned without an error. It reports whether the
+// response is broken and must be aborted.
+func (rw *responseWriter) finish() (broken bool) {
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	defer rw.release()
+	if rw.failed != "" {
+		return true
+	}
+	if rw.aborted {
+		return false
+	}
+	if rw.status == 0 && rw.disp == undecided {
+		// next wrote nothing: net/http will answer 200 with an empty body.
+		rw.status = http.StatusOK
+		rw.filterHeader(rw.status)
+	}
+	if rw.disp == undecided {
+		rw.rec.document = rw.docRequest
+		rw.documentHeader(rw.policy.AllAllowed(), false)
+		rw.commit(pass, "passed:no_body")
+		return false
+	}
+	if rw.disp != rewrite && rw.disp != observe {
+		return false
+	}
+	if rw.decoder != nil {
+		if err := rw.decoder.Close(); err != nil {
+			rw.decoder = nil
+			if rw.disp == observe {
+				rw.rec.fail(causeEncoding)
+				return false
+			}
+			cause := causeAbort
+			if errors.Is(err, errCharset) {
+				cause = causeCharset
+			}
+			rw.failed = cause
+			rw.rec.fail(cause)
+			return true
+		}
+		rw.decoder = nil
+	}
+	if err := rw.rewriter.Close(); err != nil && rw.disp == rewrite {
+		var w *writeError
+		if !errors.As(err, &w) {
+			rw.rec.fail(causeAbort)
+		}
+		return true
+	}
+	rw.rec.edited = rw.rewriter.Edited()
+	dropDigests(rw)
+	return false
+}
+
+// abort ends the response without emitting anything more.
+func (rw *responseWriter) abort() {
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	rw.aborted = true
+	rw.release()
+}
+
+func (rw *responseWriter) release() {
+	if rw.decoder != nil {
+		rw.decoder.Abort()
+		rw.decoder = nil
+	}
+	if rw.rewriter != nil {
+		rw.rec.edited = rw.rec.edited || rw.rewriter.Edited()
+		rw.rewriter.Abort()
+		rewriterPool.Put(rw.rewriter)
+		rw.rewriter = nil
+	}
+	rw.sink = nil
+}
+
+// contentType returns the lower-case media type, and whether browsers take it at its word
+// (MIME Sniffing, 5.1 and 7: an absent, malformed or "unknown" type is sniffed).
+func contentType(h http.Header) (string, bool) {
+	v := h.Get("Content-Type")
+	if v == "" {
+		return "", false
+	}
+	essence, _, _ := strings.Cut(v, ";")
+	essence = strings.ToLower(strings.TrimSpace(essence))
+	typ, sub, ok := strings.Cut(essence, "/")
+	if !ok || !isToken(typ) || !isToken(sub) {
+		return "", false
+	}
+	switch essence {
+	case "unknown/unknown", "application/unknown", "*/*":
+		return "", false
+	}
+	return essence, true
+}

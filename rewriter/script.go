@@ -231,7 +231,7 @@ func (r *Rewriter) scriptCut(rd *reader, i int) bool {
 	}
 	if rd.script.held && len(r.in)-rd.start > r.maxScript() {
 		d := ambiguous("ambiguous:script-length")
-		r.record(rd.start, rules.Resource{Kind: rules.KindInlineScript, Page: r.page}, d)
+		r.record(rd.script.from, rules.Resource{Kind: rules.KindInlineScript, Page: r.page}, d)
 		r.blockScript(rd, d)
 		rd.script.held, rd.start = false, -1
 	}
@@ -248,16 +248,16 @@ func (r *Rewriter) scriptEnd(rd *reader, to int) {
 	var d rules.Decision
 	switch text := r.in[s.from:to]; s.kind {
 	case scriptRun:
-		d = r.findLoader(rd.start, text)
+		d = r.findLoader(s.from, text)
 	case scriptMap:
-		d = r.findURL(rd.start, rules.KindScript, text)
+		d = r.findURL(s.from, rules.KindScript, text)
 	case scriptRules:
-		d = r.findURL(rd.start, rules.KindPrefetch, text)
+		d = r.findURL(s.from, rules.KindPrefetch, text)
 	}
 	if d.Action == rules.Block {
 		r.blockScript(rd, d)
 	}
-	r.reported = max(r.reported, rd.start+1)
+	r.reported = max(r.reported, s.from+1)
 }
 
 // findURL decides on every string of a JSON text that is a URL with a host.

@@ -2,15 +2,26 @@ package rules
 
 import (
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/net/publicsuffix"
 )
 
-// Page is the document that a resource stands in. It is immutable and safe for concurrent use.
+// Page is the document that a resource stands in. It does not change and is safe for concurrent use.
 type Page struct {
 	scheme, host, site string
 	baseHost           string // host of relative references
 	baseScheme         string
+	siblings           *siblings
+}
+
+// siblings remembers whether hosts below the page's registrable domain have it too, since the
+// public suffix list is slow to ask and pages name the same few hosts again and again.
+type siblings [8]atomic.Pointer[sibling]
+
+type sibling struct {
+	host string
+	same bool
 }
 
 // NewPage returns the page with that scheme ("http" or "https") and host, which may have a port.
@@ -19,7 +30,7 @@ func NewPage(scheme, host string) *Page {
 	if err != nil {
 		h = strings.ToLower(host)
 	}
-	p := &Page{scheme: scheme, host: h, baseHost: h, baseScheme: scheme}
+	p := &Page{scheme: scheme, host: h, baseHost: h, baseScheme: scheme, siblings: new(siblings)}
 	p.site = registrable(h)
 	return p
 }
@@ -66,5 +77,11 @@ func (p *Page) sameSite(host string) bool {
 		return false
 	}
 	// A longer public suffix may lie below: bucket.s3.amazonaws.com is no part of amazonaws.com.
-	return registrable(host) == p.site
+	slot := &p.siblings[(len(host)^int(host[0]))%len(p.siblings)]
+	if s := slot.Load(); s != nil && s.host == host {
+		return s.same
+	}
+	s := &sibling{strings.Clone(host), registrable(host) == p.site}
+	slot.Store(s)
+	return s.same
 }

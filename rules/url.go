@@ -299,7 +299,7 @@ func parseNumber(p string) (uint64, error) {
 // trailing dot. The error of one that is no host says so.
 func NormalizeHost(s string) (string, error) {
 	ref := parseSlow("//"+s, "https")
-	if ref.class != urlNetwork || ref.path != "" || ref.query != "" {
+	if ref.class != urlNetwork || ref.path != "" || ref.query != "" || strings.ContainsAny(ref.host, "*{}$!'()+,;=&`~\"") {
 		return "", &hostError{s}
 	}
 	return ref.host, nil

@@ -1,0 +1,179 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+)
+
+// running holds what stops the browsers of this process.
+var running []func()
+
+func stopBrowsers() {
+	for _, stop := range running {
+		stop()
+	}
+}
+
+// chromium returns the browser's path. Without one the test is skipped, or fails where
+// CONSENT_BROWSER=1 asks for it.
+func chromium(t testing.TB) string {
+	t.Helper()
+	for _, name := range []string{os.Getenv("CONSENT_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
+		if name == "" {
+			continue
+		}
+		if p, err := exec.LookPath(name); err == nil {
+			return p
+		}
+	}
+	const missing = "no Chromium found: install it (Debian: apt install chromium) or name it in CONSENT_CHROMIUM"
+	if os.Getenv("CONSENT_BROWSER") == "1" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
+	return ""
+}
+
+// A browser is headless Chromium with a new profile. Its hosts lead to the addresses given, all
+// others to the sink.
+type browser struct {
+	t   testing.TB
+	ctx context.Context
+}
+
+func startBrowser(t testing.TB, s *sink, hosts map[string]string) *browser {
+	t.Helper()
+	bin := chromium(t)
+	var rules []string
+	for host, addr := range hosts {
+		rules = append(rules, "MAP "+host+" "+addr)
+	}
+	rules = append(rules, "MAP * "+s.addr)
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(bin),
+		chromedp.NoSandbox,
+		chromedp.IgnoreCertErrors,
+		chromedp.UserDataDir(shortTempDir(t)),
+		chromedp.WindowSize(1100, 760),
+		chromedp.Flag("disable-gpu", true),
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+		// Loopback is a private network: pages that are not would be kept from it.
+		chromedp.Flag("disable-features", "Translate,LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,HttpsUpgrades,OptimizationHints,MediaRouter"),
+		chromedp.Flag("host-resolver-rules", strings.Join(rules, ",")),
+	)
+	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
+	ctx, stop := chromedp.NewContext(alloc, chromedp.WithErrorf(func(string, ...any) {}), chromedp.WithLogf(func(string, ...any) {}))
+	end := func() {
+		c, cancel := context.WithTimeout(ctx, 5*time.Second)
+		chromedp.Cancel(c)
+		cancel()
+		stop()
+		stopAlloc()
+	}
+	running = append(running, end)
+	t.Cleanup(end)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal("starting Chromium: ", err)
+	}
+	return &browser{t, ctx}
+}
+
+// A tab is one page of a browser.
+type tab struct {
+	t   testing.TB
+	ctx context.Context
+}
+
+// tab opens a page with scripting on or off; close ends it.
+func (b *browser) tab(scripting bool) (_ *tab, close func()) {
+	b.t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithErrorf(func(string, ...any) {}))
+	x := &tab{b.t, ctx}
+	if err := chromedp.Do(ctx); err != nil {
+		b.t.Fatal("opening a tab: ", err)
+	}
+	if !scripting {
+		x.must(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+			_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+			return err
+		}))
+	}
+	return x, cancel
+}
+
+func (x *tab) do(limit time.Duration, steps ...chromedp.Action[chromedp.Void]) error {
+	ctx, cancel := context.WithTimeout(x.ctx, limit)
+	defer cancel()
+	return chromedp.Do(ctx, steps...)
+}
+
+// must runs the steps and fails the test when one does not succeed in time.
+func (x *tab) must(steps ...chromedp.Action[chromedp.Void]) {
+	x.t.Helper()
+	if err := x.do(20*time.Second, steps...); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// open navigates and waits for the load event, up to the limit.
+func (x *tab) open(url string) {
+	x.t.Helper()
+	x.must(chromedp.Navigate(url))
+}
+
+// tryOpen is open for pages that may never finish loading.
+func (x *tab) tryOpen(url string, limit time.Duration) error {
+	err := x.do(limit, chromedp.Navigate(url))
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// eval returns the value of a JavaScript expression.
+func eval[T any](x *tab, expression string) T {
+	x.t.Helper()
+	ctx, cancel := context.WithTimeout(x.ctx, 20*time.Second)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		x.t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// setCookie gives the browser a cookie for url.
+func (x *tab) setCookie(url, name, value string) {
+	x.t.Helper()
+	x.must(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		res, err := cdp.Call(ctx, t, network.SetCookie, network.SetCookieParams{Name: name, Value: value, URL: url})
+		if err == nil && !res.Success {
+			err = fmt.Errorf("the browser refused the cookie %s for %s", name, url)
+		}
+		return err
+	}))
+}
+
+// screenshot takes a PNG of the window.
+func (x *tab) screenshot() []byte {
+	x.t.Helper()
+	ctx, cancel := context.WithTimeout(x.ctx, 20*time.Second)
+	defer cancel()
+	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return png
+}

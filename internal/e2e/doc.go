@@ -1,0 +1,10 @@
+// Package e2e holds the tests that run the whole of it: a Caddy process built from this tree, a
+// real upstream, and where a browser's behaviour is the question, headless Chromium on a closed
+// network in which every host name leads back to the test.
+//
+// Environment:
+//
+//	CONSENT_BROWSER=1           a missing Chromium fails the tests that need it; else they are skipped
+//	CONSENT_CHROMIUM=path       the browser's executable
+//	CONSENT_SHARED=dir          where the shared test material lies (see internal/shared)
+package e2e

@@ -1,0 +1,64 @@
+package e2e
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// startUpstream serves h on a loopback port and returns its address.
+func startUpstream(t testing.TB, h http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+// startRawUpstream answers every connection's first request with what write sends; the connection
+// is closed when it returns.
+func startRawUpstream(t testing.TB, write func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				if _, err := c.Read(make([]byte, 64<<10)); err == nil {
+					write(c)
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// writeChunked sends body in pieces of size bytes, each flushed; after limit bytes (0: none) the
+// pieces become larger, so that a big page takes no longer than a small one.
+func writeChunked(w http.ResponseWriter, body []byte, size, limit int) {
+	if size == 0 {
+		w.Write(body)
+		return
+	}
+	f := http.NewResponseController(w)
+	for sent := 0; len(body) > 0; {
+		n := size
+		if limit > 0 && sent > limit {
+			n = max(size, 4093)
+		}
+		n = min(n, len(body))
+		if _, err := w.Write(body[:n]); err != nil {
+			return
+		}
+		f.Flush()
+		body, sent = body[n:], sent+n
+	}
+}

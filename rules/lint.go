@@ -1,0 +1,79 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Lint returns what is wrong in a catalogue beyond what LoadCatalogue refuses, one line per
+// problem with file:line: services nobody can reach, cookie names too generic to enforce without a
+// domain, overlaps with essential cookies, missing reasons, and profiles that name services the
+// catalogue does not have.
+func (c *Catalogue) Lint() (problems []string) {
+	say := func(source, format string, a ...any) {
+		problems = append(problems, source+": "+fmt.Sprintf(format, a...))
+	}
+	exact, prefixes := make(map[string]bool), []string(nil)
+	for _, e := range c.essentials {
+		if e.Reason == "" {
+			say(e.Source, "essential cookie %s: give the reason", e.Name)
+		}
+		if p, ok := strings.CutSuffix(e.Name, "*"); ok {
+			prefixes = append(prefixes, p)
+		} else {
+			exact[e.Name] = true
+		}
+	}
+	for _, s := range c.services {
+		if len(s.Hosts) == 0 && len(s.Rules) == 0 && len(s.Cookies) == 0 {
+			say(s.Source, "service %s has no host, rule or cookie", s.ID)
+		}
+		for i := range s.Cookies {
+			c := &s.Cookies[i]
+			if c.Listed || c.Domain != "" {
+				continue
+			}
+			name, prefix := strings.CutSuffix(c.Name, "*")
+			if isGeneric(name, prefix) {
+				say(c.Source, "cookie %s of %s is too generic to enforce everywhere: give it a domain, or enforce: false", c.Name, s.ID)
+			}
+			if exact[c.Name] {
+				say(c.Source, "cookie %s of %s is an essential one", c.Name, s.ID)
+			}
+			if !prefix {
+				continue // an exact name below an essential prefix is a decision of its own
+			}
+			for _, p := range prefixes {
+				if strings.HasPrefix(p, name) || strings.HasPrefix(name, p) {
+					say(c.Source, "cookie %s of %s overlaps the essential %s*", c.Name, s.ID, p)
+				}
+			}
+			for e := range exact {
+				if strings.HasPrefix(e, name) {
+					say(c.Source, "cookie %s of %s would strip the essential %s", c.Name, s.ID, e)
+				}
+			}
+		}
+		if s.Profile != nil {
+			for _, id := range s.Profile.Alternatives {
+				if c.byID[id] == nil {
+					say(s.Source, "alternative %q of %s is no service%s", id, s.ID, DidYouMean(id, c.ids))
+				}
+			}
+		}
+	}
+	return problems
+}
+
+// genericNames are words that any site may use for a cookie of its own.
+var genericNames = strings.Fields("session session_id sessionid sid id uid user userid user_id token auth auth_token lang language locale " +
+	"currency theme cart basket visitor visitorid visitor_id visit tracking referrer referer consent cookie cookies settings preferences " +
+	"test debug login logged_in country region source campaign ref state data info client client_id device device_id")
+
+// isGeneric reports whether a cookie name, or prefix, could as well be a site's own.
+func isGeneric(name string, prefix bool) bool {
+	if len(name) < 3 && !strings.HasPrefix(name, "_") || prefix && len(name) < 3 {
+		return true
+	}
+	return contains(genericNames, strings.ToLower(name))
+}

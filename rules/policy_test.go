@@ -1,0 +1,234 @@
+package rules
+
+import (
+	"strings"
+	"testing"
+)
+
+func testSite(t testing.TB, cfg SiteConfig) *Site {
+	t.Helper()
+	cat, err := DefaultCatalogue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewSite(cat, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestDecide(t *testing.T) {
+	page := NewPage("https", "www.shop.example.co.uk")
+	site := testSite(t, SiteConfig{
+		Services: map[string]string{"youtube": "preferences"}, Allow: []string{"cdn.partner.example"}, FirstParty: []string{"shop-static.example"},
+		Block: map[string][]string{"statistics": {"stats.shop.example.co.uk"}},
+	})
+	none, all := Grants{}, Grants{Allowed: All}
+	marketing := Grants{Allowed: SetOf(Marketing)}
+	tests := []struct {
+		name string
+		g    Grants
+		kind Kind
+		url  string
+		want string // action service rule
+	}{
+		{"a path of the site", none, KindScript, "/app.js", "keep  "},
+		{"the site's own host", none, KindScript, "https://www.shop.example.co.uk/app.js", "keep  "},
+		{"a sibling host", none, KindScript, "//img.example.co.uk/app.js", "keep  "},
+		{"another site below the public suffix", none, KindScript, "https://other.co.uk/x.js", "block  unclassified"},
+		{"a host the site owns", none, KindScript, "https://a.shop-static.example/x.js", "keep  "},
+		{"a host the site allows", none, KindScript, "https://cdn.partner.example/x.js", "keep  site:allow cdn.partner.example"},
+		{"a host the site blocks, its own", none, KindImage, "https://stats.shop.example.co.uk/p.gif", "block  site:block stats.shop.example.co.uk"},
+		{"the same once allowed", all, KindImage, "https://stats.shop.example.co.uk/p.gif", "keep  site:block stats.shop.example.co.uk"},
+		{"Aircall", none, KindScript, "https://cdn.aircall.io/c2c/v1/c2c.min.js#c2c_token=x", "block aircall path:cdn.aircall.io/c2c/"},
+		{"Aircall's API", none, KindFetch, "https://api.aircall.io/v1", "block aircall host:aircall.io"},
+		{"Aircall with preferences", Grants{Allowed: SetOf(Preferences)}, KindScript, "https://cdn.aircall.io/c2c/v1/c2c.min.js", "keep aircall path:cdn.aircall.io/c2c/"},
+		{"the most specific rule wins", Grants{Allowed: SetOf(Statistics)}, KindScript, "https://www.googletagmanager.com/gtag/js?id=AW-1", "block google-ads path:www.googletagmanager.com/gtag/js?id=AW-*"},
+		{"any of several categories", Grants{Allowed: SetOf(Statistics)}, KindScript, "https://www.googletagmanager.com/gtm.js?id=GTM-1", "keep google-tag-manager path:www.googletagmanager.com/gtm.js?id=GTM-*"},
+		{"a path with dots", none, KindImage, "https://www.facebook.com/x/../tr?id=1", "block meta-pixel path:www.facebook.com/tr"},
+		{"an exception for a service", Grants{Plus: []string{"hotjar"}}, KindScript, "https://static.hotjar.com/c/hotjar-1.js", "keep hotjar path:static.hotjar.com/c/hotjar-*.js"},
+		{"an exception against a service", Grants{Allowed: All, Minus: []string{"hotjar"}}, KindScript, "https://static.hotjar.com/c/hotjar-1.js", "block hotjar path:static.hotjar.com/c/hotjar-*.js"},
+		{"GPC beats a grant", Grants{Allowed: All, GPC: true}, KindImage, "https://www.facebook.com/tr?id=1", "block meta-pixel path:www.facebook.com/tr"},
+		{"a service in another category", Grants{Allowed: SetOf(Preferences)}, KindFrame, "https://www.youtube.com/embed/x", "keep youtube path:www.youtube.com/embed/"},
+		{"an unknown script", none, KindScript, "https://unknown.example/x.js", "block  unclassified"},
+		{"an unknown script with marketing", marketing, KindScript, "https://unknown.example/x.js", "keep  unclassified"},
+		{"an unknown image", none, KindImage, "https://unknown.example/x.png", "keep  unclassified"},
+		{"a necessary service", none, KindScript, "https://js.stripe.com/v3/", "keep stripe path:js.stripe.com/"},
+		{"a data URL", none, KindImage, "data:image/png;base64,AA", "keep  "},
+		{"a URL no browser fetches", none, KindImage, "https://a b/x", "keep  "},
+		{"case, userinfo, port and dot", none, KindImage, "HTTPS://u:p@WWW.Facebook.COM.:443/tr", "block meta-pixel path:www.facebook.com/tr"},
+		{"backslashes", none, KindImage, `\\www.facebook.com\tr`, "block meta-pixel path:www.facebook.com/tr"},
+		{"a tab inside", none, KindImage, "ht\ttps://www.face\nbook.com/tr", "block meta-pixel path:www.facebook.com/tr"},
+		{"percent-encoded", none, KindImage, "https://www.%66acebook.com/tr", "block meta-pixel path:www.facebook.com/tr"},
+		{"full-width", none, KindImage, "https://ｗｗｗ．ｆａｃｅｂｏｏｋ．ｃｏｍ/tr", "block meta-pixel path:www.facebook.com/tr"},
+		{"missing slashes in another scheme", none, KindImage, "http:www.facebook.com/tr", "block meta-pixel path:www.facebook.com/tr"},
+		{"missing slashes in the page's scheme are a path", none, KindImage, "https:www.facebook.com/tr", "keep  "},
+		{"bytes that are no UTF-8", none, KindImage, "https://\xff.example/x", "block  ambiguous:host"},
+		{"a collector on the site's own host", none, KindFetch, "/g/collect?v=2", "block google-analytics path:@site/g/collect"},
+		{"a hint to a host of several services", none, KindHint, "https://www.googletagmanager.com", "block google-tag-manager host:googletagmanager.com"},
+		{"a loader", none, KindInlineScript, "//connect.facebook.net/en_US/fbevents.js", "block meta-pixel path:connect.facebook.net*/fbevents.js"},
+		{"a mention", none, KindInlineScript, "//www.facebook.com/mypage", "keep  "},
+		{"an unknown host in a script", none, KindInlineScript, "//unknown.example/x.js", "keep  "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := site.For(tt.g).Decide(Resource{Kind: tt.kind, URL: tt.url, Page: page})
+			if got := d.Action.String() + " " + d.Service + " " + d.Rule; got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestDecideCookie(t *testing.T) {
+	site := testSite(t, SiteConfig{Cookies: map[string]string{"promo_*": "marketing"}, Essential: []string{"_ga_keep"}})
+	strict := testSite(t, SiteConfig{UnclassifiedCookies: "block", OwnCookie: "choice"})
+	for _, tt := range []struct {
+		name         string
+		site         *Site
+		g            Grants
+		cookie, host string
+		want         string
+	}{
+		{"our own", site, Grants{}, "consent", "shop.example", "keep own"},
+		{"our own by another name", strict, Grants{}, "choice", "shop.example", "keep own"},
+		{"an exact tracker", site, Grants{}, "_ga", "shop.example", "block cookie:_ga"},
+		{"the same with statistics", site, Grants{Allowed: SetOf(Statistics)}, "_ga", "shop.example", "keep cookie:_ga"},
+		{"a tracker prefix", site, Grants{}, "_ga_ABC123", "shop.example", "block cookie:_ga_*"},
+		{"the site's essential", site, Grants{}, "_ga_keep", "shop.example", "keep essential:_ga_keep"},
+		{"the site's own rule", site, Grants{}, "promo_x", "shop.example", "block cookie:promo_*"},
+		{"a login", site, Grants{}, "PHPSESSID", "shop.example", "keep essential:PHPSESSID"},
+		{"a generic name", site, Grants{}, "session_id", "shop.example", "keep unclassified"},
+		{"the same on its vendor's host", site, Grants{}, "auth_token", "api.aircall.io", "block cookie:auth_token"},
+		{"unknown", site, Grants{}, "whatever", "shop.example", "keep unclassified"},
+		{"unknown, strictly", strict, Grants{}, "whatever", "shop.example", "block unclassified"},
+		{"a consent manager's", strict, Grants{}, "OptanonConsent", "shop.example", "keep essential:OptanonConsent"},
+		{"names are case-sensitive", site, Grants{}, "_GA", "shop.example", "keep unclassified"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := tt.site.For(tt.g).Decide(Resource{Kind: KindCookie, Name: tt.cookie, Domain: tt.host})
+			got := d.Action.String() + " " + d.Rule
+			if got != tt.want && !(strings.HasSuffix(tt.want, "unclassified") && d.Rule == "essential:"+tt.cookie) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestSiteConfigErrorsNameTheNearestWord(t *testing.T) {
+	cat, _ := DefaultCatalogue()
+	for _, tt := range []struct {
+		name string
+		cfg  SiteConfig
+		want string
+	}{
+		{"service", SiteConfig{Services: map[string]string{"hotjr": "necessary"}}, `unknown service "hotjr", did you mean "hotjar"?`},
+		{"category", SiteConfig{Services: map[string]string{"hotjar": "statistic"}}, `did you mean "statistics"?`},
+		{"mode", SiteConfig{Unclassified: "blok"}, `did you mean "block"?`},
+		{"host with a path", SiteConfig{Allow: []string{"https://x.example/a"}}, "write it without scheme and path"},
+		{"public suffix", SiteConfig{FirstParty: []string{"co.uk"}}, "is a public suffix"},
+		{"necessary blocked", SiteConfig{Block: map[string][]string{"necessary": {"x.example"}}}, "necessary is never blocked"},
+		{"cookie pattern", SiteConfig{Cookies: map[string]string{"a*b": "marketing"}}, "only one *"},
+		{"allowed and blocked", SiteConfig{Allow: []string{"x.example"}, Block: map[string][]string{"marketing": {"x.example"}}}, "two lines that differ"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := NewSite(cat, tt.cfg); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestRevisionChangesWithWhatIsDeclaredOnly(t *testing.T) {
+	a := testSite(t, SiteConfig{}).Revision()
+	if b := testSite(t, SiteConfig{Unclassified: "block", Essential: []string{"x"}}).Revision(); b != a {
+		t.Error("a technical setting asks visitors again")
+	}
+	if b := testSite(t, SiteConfig{Services: map[string]string{"hotjar": "marketing"}}).Revision(); b == a {
+		t.Error("a new purpose does not ask visitors again")
+	}
+}
+
+func TestSameSite(t *testing.T) {
+	for _, tt := range []struct {
+		page, host string
+		want       bool
+	}{
+		{"www.example.com", "cdn.example.com", true},
+		{"www.example.com", "example.com", true},
+		{"www.example.com", "notexample.com", false},
+		{"www.example.com", "example.com.evil.test", false},
+		{"user.github.io", "other.github.io", false},
+		{"www.amazonaws.com", "bucket.s3.amazonaws.com", false},
+		{"localhost", "localhost", true},
+		{"127.0.0.1", "127.0.0.2", false},
+		{"localhost", "x.localhost", false},
+	} {
+		if got := NewPage("https", tt.page).sameSite(tt.host); got != tt.want {
+			t.Errorf("%s in %s = %v, want %v", tt.host, tt.page, got, tt.want)
+		}
+	}
+}
+
+var benchmarkURLs = []struct {
+	name string
+	kind Kind
+	url  string
+}{
+	{"host", KindScript, "https://static.criteo.net/js/ld/ld.js?a=123&b=456"},
+	{"path", KindScript, "https://www.googletagmanager.com/gtag/js?id=G-ABCDEF1234"},
+	{"unknown", KindImage, "https://images.some-unknown-host.example/a/b/c.png"},
+	{"firstparty", KindImage, "https://www.shop.example/a/b/c.png"},
+	{"sibling", KindImage, "https://cdn.shop.example/a/b/c.png"},
+	{"relative", KindImage, "/a/b/c.png"},
+}
+
+func TestDecideDoesNotAllocate(t *testing.T) {
+	p := testSite(t, SiteConfig{}).For(Grants{})
+	page := NewPage("https", "www.shop.example")
+	for _, b := range benchmarkURLs {
+		if n := testing.AllocsPerRun(100, func() { p.Decide(Resource{Kind: b.kind, URL: b.url, Page: page}) }); n != 0 {
+			t.Errorf("%s: %v allocations", b.name, n)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { p.Decide(Resource{Kind: KindCookie, Name: "_ga_ABCDEF", Domain: "shop.example"}) }); n != 0 {
+		t.Errorf("cookie: %v allocations", n)
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	p := testSite(b, SiteConfig{}).For(Grants{})
+	page := NewPage("https", "www.shop.example")
+	for _, bb := range benchmarkURLs {
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Decide(Resource{Kind: bb.kind, URL: bb.url, Page: page})
+			}
+		})
+	}
+	b.Run("cookie", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			p.Decide(Resource{Kind: KindCookie, Name: "_ga_ABCDEF", Domain: "www.shop.example"})
+		}
+	})
+}
+
+func FuzzParseURL(f *testing.F) {
+	for _, b := range benchmarkURLs {
+		f.Add(b.url)
+	}
+	f.Add(`https:\\u@[::1]:80/x`)
+	f.Add("//0x7f.1/%2e%2e/")
+	f.Fuzz(func(t *testing.T, s string) {
+		fast, slow := parseURL(s, "https"), parseSlow(s, "https")
+		if fast.class != slow.class || fast.host != slow.host {
+			t.Fatalf("%q: fast %+v, slow %+v", s, fast, slow)
+		}
+		if fast.class == urlNetwork && (fast.host == "" || strings.ContainsAny(fast.host, "/\\?#@ ")) {
+			t.Fatalf("%q: host %q", s, fast.host)
+		}
+	})
+}

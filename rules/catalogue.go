@@ -28,6 +28,7 @@ type Catalogue struct {
 	essentials []Essential
 	hosts      hostTable[*hostEntry]
 	sitePaths  []*pathMatcher // for first-party hosts
+	siteFirst  [256]bool      // the bytes after the slash with which sitePaths begin
 	cookies    cookieTable
 	version    string
 	problems   []error
@@ -184,6 +185,11 @@ func (c *Catalogue) addRules(s *Service) {
 		m := newPathMatcher(s, r)
 		if r.Host == SiteHost {
 			c.sitePaths = append(c.sitePaths, m)
+			if len(m.parts[0]) < 2 {
+				c.problem(r.Source, "rule: a path for every site begins with a fixed word")
+				continue
+			}
+			c.siteFirst[m.parts[0][1]] = true
 			continue
 		}
 		c.addPath(r.Host, m)

@@ -1,7 +1,7 @@
 package rules
 
 import (
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -19,7 +19,7 @@ type cookieRule struct {
 type cookieTable struct {
 	exact   map[string][]cookieRule
 	prefix  map[string][]cookieRule
-	lengths []int // of prefixes, the longest first
+	lengths [256][]int // of prefixes by their first byte, the longest first
 	globs   []cookieGlob
 }
 
@@ -85,15 +85,15 @@ func (t *cookieTable) addTracker(s *Service, c *Cookie) {
 }
 
 func (t *cookieTable) finish() {
-	seen := make(map[int]bool)
 	for p := range t.prefix {
-		seen[len(p)] = true
+		if l := &t.lengths[p[0]]; !slices.Contains(*l, len(p)) {
+			*l = append(*l, len(p))
+		}
 	}
-	t.lengths = t.lengths[:0]
-	for n := range seen {
-		t.lengths = append(t.lengths, n)
+	for _, l := range t.lengths {
+		slices.Sort(l)
+		slices.Reverse(l)
 	}
-	sort.Sort(sort.Reverse(sort.IntSlice(t.lengths)))
 }
 
 // find returns the rule for a cookie in the order: exact tracker, essential, tracker prefix.
@@ -109,7 +109,10 @@ func (t *cookieTable) find(name, domain string) (r cookieRule, ok bool) {
 		}
 	}
 	var tracker cookieRule
-	for _, n := range t.lengths {
+	if name == "" {
+		return r, false
+	}
+	for _, n := range t.lengths[name[0]] {
 		if n > len(name) {
 			continue
 		}

@@ -46,9 +46,6 @@ func (m *pathMatcher) match(kind Kind, path, query string) bool {
 	if m.kinds != 0 && m.kinds&(1<<kind) == 0 {
 		return false
 	}
-	if m.key != "" && !m.matchQuery(query, kind == KindInlineScript) {
-		return false
-	}
 	if path == "" {
 		path = "/"
 	}
@@ -63,7 +60,7 @@ func (m *pathMatcher) match(kind Kind, path, query string) bool {
 		}
 		path = path[i+len(p):]
 	}
-	return true
+	return m.key == "" || m.matchQuery(query, kind == KindInlineScript)
 }
 
 // matchQuery looks for the parameter. In script text the value is often computed, so that the

@@ -65,9 +65,10 @@ func (p *Policy) Decide(r Resource) Decision {
 
 // decideSite decides on a first-party host: only collector paths are anything but first party.
 func (p *Policy) decideSite(kind Kind, host string, ref reference) Decision {
-	if kind != KindInlineScript {
+	if kind != KindInlineScript && len(ref.path) > 1 && (p.site.cat.siteFirst[ref.path[1]] || ref.path[1] == '.' || ref.path[1] == '/') {
+		path := cleanPath(ref.path)
 		for _, m := range p.site.cat.sitePaths {
-			if m.match(kind, ref.path, ref.query) {
+			if m.match(kind, path, ref.query) {
 				return p.byService(m.svc, m.cats, m.rule, host)
 			}
 		}

@@ -314,7 +314,18 @@ func (e *hostError) Error() string {
 // cleanPath resolves what a path rule must see through: dot segments, tabs and newlines, and
 // backslashes. It allocates only where there is any.
 func cleanPath(p string) string {
-	if !strings.ContainsAny(p, "\\\t\n\r") && !strings.Contains(p, "/.") && !strings.Contains(p, "%2e") && !strings.Contains(p, "%2E") {
+	clean := true
+	for i := 0; i < len(p) && clean; i++ {
+		switch p[i] {
+		case '\\', '\t', '\n', '\r':
+			clean = false
+		case '.':
+			clean = i == 0 || p[i-1] != '/'
+		case '%':
+			clean = i+2 >= len(p) || p[i+1] != '2' || p[i+2]|0x20 != 'e'
+		}
+	}
+	if clean {
 		return p
 	}
 	p = strings.NewReplacer("\t", "", "\n", "", "\r", "", `\`, "/", "%2e", ".", "%2E", ".").Replace(p)

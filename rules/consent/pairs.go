@@ -20,25 +20,33 @@ func NextPair(line string) (p Pair, rest string) {
 }
 
 // Filter returns the line without the pairs whose name keep refuses, byte-identical if it
-// refuses none.
+// refuses none. It asks once per pair.
 func Filter(line string, keep func(name string) bool) string {
-	refused := false
+	var kept []string
+	refused, at := false, 0
 	for rest := line; len(rest) > 0; {
+		before := at
 		var p Pair
-		if p, rest = NextPair(rest); p.Raw != "" && !keep(p.Name) {
-			refused = true
-			break
+		p, rest = NextPair(rest)
+		at = len(line) - len(rest)
+		switch {
+		case p.Raw == "":
+		case !keep(p.Name):
+			if !refused {
+				refused = true
+				for head := line[:before]; len(head) > 0; {
+					var q Pair
+					if q, head = NextPair(head); q.Raw != "" {
+						kept = append(kept, q.Raw)
+					}
+				}
+			}
+		case refused:
+			kept = append(kept, p.Raw)
 		}
 	}
 	if !refused {
 		return line
 	}
-	var out []string
-	for rest := line; len(rest) > 0; {
-		var p Pair
-		if p, rest = NextPair(rest); p.Raw != "" && keep(p.Name) {
-			out = append(out, p.Raw)
-		}
-	}
-	return strings.Join(out, "; ")
+	return strings.Join(kept, "; ")
 }

@@ -1,0 +1,456 @@
+package caddymodule
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/andybalholm/brotli"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	doc     = `<!DOCTYPE html><p>hi</p><img src="https://www.facebook.com/tr?id=1">`
+	docSafe = `<!DOCTYPE html><p>hi</p><img data-consent-category="marketing" data-consent-service="meta-pixel" data-consent-rule="path:www.facebook.com/tr" data-consent-src="https://www.facebook.com/tr?id=1">`
+	yes     = "Cookie: consent=v1:preferences.statistics.marketing"
+)
+
+func respond(status int, body string, lines ...string) caddyhttp.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		for _, l := range lines {
+			k, v, _ := strings.Cut(l, ": ")
+			w.Header()[k] = append(w.Header()[k], v)
+		}
+		w.WriteHeader(status)
+		_, err := io.WriteString(w, body)
+		return err
+	}
+}
+
+const html = "Content-Type: text/html; charset=utf-8"
+
+func TestResponses(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		h       Handler
+		next    caddyhttp.HandlerFunc
+		req     []string
+		status  int
+		body    string
+		outcome string
+		header  map[string]string // "" = must be absent
+	}{
+		{"an undecided visitor", Handler{}, respond(200, doc, html, fmt.Sprint("Content-Length: ", len(doc)), "Accept-Ranges: bytes", "Last-Modified: Tue, 24 Nov 2026 00:00:00 GMT"), nil, 200, docSafe, "rewritten",
+			map[string]string{"Content-Length": fmt.Sprint(len(docSafe)), "Accept-Ranges": "", "Last-Modified": "", "Cache-Control": "private, no-cache", "Vary": "Cookie, Sec-GPC"}},
+		{"everything allowed: the upstream's own bytes and length", Handler{}, respond(200, doc, html, fmt.Sprint("Content-Length: ", len(doc)), `Etag: "a"`), []string{yes}, 200, doc, "all_allowed",
+			map[string]string{"Content-Length": fmt.Sprint(len(doc)), "Etag": `"a"`, "Vary": "Cookie, Sec-GPC"}},
+		{"everything allowed but GPC", Handler{}, respond(200, doc, html), []string{yes, "Sec-GPC: 1"}, 200, docSafe, "rewritten", nil},
+		{"a damaged cookie is no grant", Handler{}, respond(200, doc, html), []string{"Cookie: consent=v1:marketing:x"}, 200, docSafe, "rewritten", nil},
+		{"a page without third parties", Handler{}, respond(200, "<p>hi", html), nil, 200, "<p>hi", "clean", nil},
+		{"HEAD has GET's header and no body", Handler{}, respond(200, "", html, "Content-Length: 99"), []string{"HEAD /"}, 200, "", "passed:no_body",
+			map[string]string{"Content-Length": "", "Vary": "Cookie, Sec-GPC"}},
+		{"204", Handler{}, respond(204, ""), nil, 204, "", "", nil},
+		{"404 pages are documents", Handler{}, respond(404, doc, html), nil, 404, docSafe, "rewritten", nil},
+		{"XHTML", Handler{}, respond(200, doc, "Content-Type: application/xhtml+xml"), nil, 200, docSafe, "rewritten", nil},
+		{"JSON passes", Handler{}, respond(200, doc, "Content-Type: application/json", "Content-Length: "+fmt.Sprint(len(doc))), nil, 200, doc, "", map[string]string{"Content-Length": fmt.Sprint(len(doc)), "Vary": ""}},
+		{"no Content-Type is sniffed as browsers do", Handler{}, respond(200, doc), nil, 200, docSafe, "rewritten", map[string]string{"Content-Type": "text/html; charset=utf-8"}},
+		{"no Content-Type, no HTML", Handler{}, respond(200, "plain"), nil, 200, "plain", "", map[string]string{"Content-Type": "text/plain; charset=utf-8"}},
+		{"a Content-Type that browsers do not believe", Handler{}, respond(200, doc, "Content-Type: */*"), nil, 200, docSafe, "rewritten", nil},
+		{"an unknown coding is refused", Handler{}, respond(200, doc, html, "Content-Encoding: snappy"), nil, 502, errorPage, "failed:unsupported_encoding", map[string]string{"Content-Encoding": ""}},
+		{"an unknown coding, open", Handler{Fail: map[string]string{"unsupported_encoding": "open"}}, respond(200, doc, html, "Content-Encoding: snappy"), nil, 200, doc, "passed:unsupported_encoding", map[string]string{"Content-Encoding": "snappy"}},
+		{"UTF-16 is refused", Handler{}, respond(200, "\xff\xfe<\x00", html), nil, 502, errorPage, "failed:unsupported_charset", nil},
+		{"ISO-2022-JP is refused", Handler{}, respond(200, doc, "Content-Type: text/html; charset=iso-2022-jp"), nil, 502, errorPage, "failed:unsupported_charset", nil},
+		{"a part of a page is refused", Handler{}, respond(206, doc, html, "Content-Range: bytes 0-9/99"), nil, 502, errorPage, "failed:partial_content", map[string]string{"Content-Range": ""}},
+		{"a part of a video passes", Handler{}, respond(206, "xx", "Content-Type: video/mp4", "Content-Range: bytes 0-1/99"), nil, 206, "xx", "", map[string]string{"Content-Range": "bytes 0-1/99"}},
+		{"no-transform is the site's own", Handler{}, respond(200, doc, html, "Cache-Control: public, max-age=99, no-transform"), nil, 200, docSafe, "rewritten", map[string]string{"Cache-Control": "private, no-cache, no-transform"}},
+		{"no-store stays", Handler{}, respond(200, doc, html, "Cache-Control: no-store"), nil, 200, docSafe, "rewritten", map[string]string{"Cache-Control": "private, no-cache, no-store"}},
+		{"digests of the old body go", Handler{}, respond(200, doc, html, "Content-Digest: sha-256=:x:", "Digest: x"), nil, 200, docSafe, "rewritten", map[string]string{"Content-Digest": "", "Digest": ""}},
+		{"304 has the header of 200", Handler{}, respond(304, "", `Etag: "a"`), []string{"Accept: text/html"}, 304, "", "passed:no_body", map[string]string{"Vary": "Cookie, Sec-GPC"}},
+		{"links to trackers go", Handler{}, respond(200, "x", "Content-Type: text/plain", `Link: </a.css>; rel=preload; as=style, <https://www.facebook.com/tr>; rel=preload; as=image`, `Link: <https://www.googletagmanager.com>; rel="preconnect"`), nil, 200, "x", "passed:not_html", map[string]string{"Link": "</a.css>; rel=preload; as=style"}},
+		{"other links stay as they are", Handler{}, respond(200, "x", "Content-Type: text/plain", `Link: <https://www.facebook.com/x>;rel=canonical,  </b>; rel=next`), nil, 200, "x", "", map[string]string{"Link": `<https://www.facebook.com/x>;rel=canonical,  </b>; rel=next`}},
+		{"a refresh to a tracker goes", Handler{}, respond(200, "x", "Content-Type: text/plain", `Refresh: 0; url=https://ad.doubleclick.net/x`), nil, 200, "x", "passed:not_html", map[string]string{"Refresh": ""}},
+		{"shadow changes nothing", Handler{Mode: "shadow"}, respond(200, doc, html, fmt.Sprint("Content-Length: ", len(doc)), "Set-Cookie: _ga=1", `Etag: "a"`), nil, 200, doc, "rewritten",
+			map[string]string{"Content-Length": fmt.Sprint(len(doc)), "Set-Cookie": "_ga=1", "Etag": `"a"`, "Vary": "", "Cache-Control": ""}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t, &tt.h, tt.next)
+			a := s.get(t, tt.req...)
+			if a.err != nil || a.StatusCode != tt.status || a.body != tt.body {
+				t.Errorf("got %d %q %v, want %d %q", a.StatusCode, a.body, a.err, tt.status, tt.body)
+			}
+			for k, want := range tt.header {
+				if got := strings.Join(a.Header[k], ", "); got != want {
+					t.Errorf("%s: %q, want %q", k, got, want)
+				}
+			}
+			if got := s.outcome(); got != tt.outcome {
+				t.Errorf("outcome %q, want %q", got, tt.outcome)
+			}
+		})
+	}
+}
+
+func TestSetCookie(t *testing.T) {
+	lines := []string{
+		"session=1; Path=/; HttpOnly", "_ga=GA1; Path=/", "_ga=; Max-Age=0; Path=/", "_fbp=; expires=Thu, 01-Jan-1970 00:00:00 GMT",
+		"weird\xff=\"a\"; x", "_fbp=fb; Max-Age=99; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "novalue", "_gid=1;Domain=.example.com",
+	}
+	want := []string{lines[0], lines[2], lines[3], lines[4], lines[6]}
+	for _, status := range []int{200, 302, 404, 500} {
+		for _, ct := range []string{html, "Content-Type: image/png"} {
+			s := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+				w.Header()["Set-Cookie"] = lines[:4]
+				w.Header()["set-cookie"] = lines[4:] // a key that is not canonical
+				w.Header().Set("Content-Type", strings.TrimPrefix(ct, "Content-Type: "))
+				w.WriteHeader(status)
+				return nil
+			})
+			got := s.get(t).Header["Set-Cookie"]
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
+				t.Errorf("%d %s: got %q, want %q", status, ct, got, want)
+			}
+		}
+	}
+	s := newSite(t, &Handler{}, respond(200, "x", html, "Set-Cookie: "+lines[1]))
+	if got := s.get(t, "Cookie: consent=v1:statistics").Header["Set-Cookie"]; len(got) != 1 || got[0] != lines[1] {
+		t.Errorf("with statistics: %q", got)
+	}
+}
+
+func TestRequestToTheUpstream(t *testing.T) {
+	var seen http.Header
+	next := func(w http.ResponseWriter, r *http.Request) error {
+		seen = r.Header.Clone()
+		w.WriteHeader(204)
+		return nil
+	}
+	for _, tt := range []struct {
+		name string
+		h    Handler
+		req  []string
+		want map[string]string
+	}{
+		{"cookies without consent stay here", Handler{}, []string{"Cookie: a=1;  _ga=2; b=\"3\"; _fbp=4"}, map[string]string{"Cookie": `a=1; b="3"`}},
+		{"nothing to remove: the same bytes", Handler{}, []string{"Cookie: a=1;  b=\"3\""}, map[string]string{"Cookie": "a=1;  b=\"3\""}},
+		{"only trackers: no header", Handler{}, []string{"Cookie: _ga=2"}, map[string]string{"Cookie": ""}},
+		{"identity for documents", Handler{}, []string{"Accept: text/html", "Accept-Encoding: gzip, br", "Range: bytes=0-9", "If-Range: x"}, map[string]string{"Accept-Encoding": "identity", "Range": "", "If-Range": ""}},
+		{"images are fetched as asked", Handler{}, []string{"Sec-Fetch-Dest: image", "Accept-Encoding: gzip, br", "Range: bytes=0-9"}, map[string]string{"Accept-Encoding": "gzip, br", "Range": "bytes=0-9"}},
+		{"documents too, once all is allowed", Handler{}, []string{yes, "Accept: text/html", "Accept-Encoding: gzip", "Range: bytes=0-9"}, map[string]string{"Accept-Encoding": "gzip", "Range": "bytes=0-9"}},
+		{"a validator of another state", Handler{}, []string{"Accept: text/html", `If-None-Match: "a", W/"b"`, "If-Modified-Since: Tue, 24 Nov 2026 00:00:00 GMT"}, map[string]string{"If-None-Match": "", "If-Modified-Since": ""}},
+		{"shadow changes nothing", Handler{Mode: "shadow"}, []string{"Cookie: _ga=2", "Accept: text/html", "Accept-Encoding: gzip", "Range: bytes=0-9"}, map[string]string{"Cookie": "_ga=2", "Accept-Encoding": "gzip", "Range": "bytes=0-9"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			newSite(t, &tt.h, next).get(t, tt.req...)
+			for k, want := range tt.want {
+				if got := strings.Join(seen[k], ", "); got != want {
+					t.Errorf("%s: %q, want %q", k, got, want)
+				}
+			}
+		})
+	}
+}
+
+// A page that was cached under one choice is not confirmed under another.
+func TestEntityTagsFollowConsent(t *testing.T) {
+	s := newSite(t, &Handler{}, func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Etag", `"v1"`)
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		if strings.Contains(r.Header.Get("If-None-Match"), `"v1"`) {
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+		_, err := io.WriteString(w, doc)
+		return err
+	})
+	blocked := s.get(t, "Accept: text/html").Header.Get("Etag")
+	allowed := s.get(t, "Accept: text/html", yes).Header.Get("Etag")
+	partly := s.get(t, "Accept: text/html", "Cookie: consent=v1:statistics").Header.Get("Etag")
+	if blocked == allowed || blocked == partly || partly == allowed || allowed != `"v1"` {
+		t.Fatalf("tags %s %s %s do not tell the variants apart", blocked, allowed, partly)
+	}
+	for _, tt := range []struct {
+		cookie, tag string
+		status      int
+	}{
+		{"Cookie: x=1", blocked, 304}, {"Cookie: x=1", allowed, 200}, {"Cookie: x=1", partly, 200},
+		{yes, allowed, 304}, {yes, blocked, 200}, {"Cookie: consent=v1:statistics", partly, 304}, {"Cookie: consent=v1:statistics", blocked, 200},
+		{"Cookie: x=1", `"z", W/` + blocked, 304},
+	} {
+		if a := s.get(t, "Accept: text/html", tt.cookie, "If-None-Match: "+tt.tag); a.StatusCode != tt.status {
+			t.Errorf("%s with %s: %d, want %d", tt.cookie, tt.tag, a.StatusCode, tt.status)
+		} else if tt.status == 304 && tt.tag != a.Header.Get("Etag") && !strings.Contains(tt.tag, a.Header.Get("Etag")) {
+			t.Errorf("304 with tag %s for %s", a.Header.Get("Etag"), tt.tag)
+		}
+	}
+}
+
+func compress(t *testing.T, coding, body string) string {
+	t.Helper()
+	var b bytes.Buffer
+	var w io.WriteCloser
+	switch coding {
+	case "gzip":
+		w = gzip.NewWriter(&b)
+	case "deflate":
+		w = zlib.NewWriter(&b)
+	case "raw deflate":
+		w, _ = flate.NewWriter(&b, 5)
+	case "br":
+		w = brotli.NewWriter(&b)
+	case "zstd":
+		w, _ = zstd.NewWriter(&b)
+	}
+	if _, err := io.WriteString(w, body); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestCompressedUpstreams(t *testing.T) {
+	for _, coding := range []string{"gzip", "deflate", "raw deflate", "br", "zstd"} {
+		data, name := compress(t, coding, doc), strings.TrimPrefix(coding, "raw ")
+		byBytes := func(data string) caddyhttp.HandlerFunc {
+			return func(w http.ResponseWriter, _ *http.Request) error {
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+				w.Header().Set("Content-Encoding", name)
+				for i := range len(data) {
+					if n, err := io.WriteString(w, data[i:i+1]); n != 1 || err != nil {
+						return fmt.Errorf("wrote %d: %w", n, err)
+					}
+				}
+				return nil
+			}
+		}
+		t.Run(coding, func(t *testing.T) {
+			a := newSite(t, &Handler{}, byBytes(data)).get(t)
+			if a.body != docSafe || a.Header.Get("Content-Encoding") != "" || a.err != nil {
+				t.Errorf("got %q %v", a.body, a.err)
+			}
+			a = newSite(t, &Handler{}, byBytes(data)).get(t, yes)
+			if a.body != data || a.Header.Get("Content-Encoding") != name {
+				t.Errorf("everything allowed: got %q", a.body)
+			}
+			s := newSite(t, &Handler{Mode: "shadow"}, byBytes(data))
+			if a = s.get(t); a.body != data || s.outcome() != "rewritten" {
+				t.Errorf("shadow: %q %s", a.body, s.outcome())
+			}
+			s = newSite(t, &Handler{}, byBytes(data[:len(data)-9]))
+			if a = s.get(t); a.err == nil || !strings.HasPrefix(s.outcome(), "failed:") || strings.Contains(a.body, "facebook") {
+				t.Errorf("cut off: %q %v %s", a.body, a.err, s.outcome())
+			}
+		})
+	}
+}
+
+// An upstream that dies in the middle of a tag: no half tag, and no clean end.
+func TestUpstreamBreaksOff(t *testing.T) {
+	s := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `<p>hello</p><script src="https://www.googleta`)
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	a := s.get(t)
+	if a.err == nil || a.body != "<p>hello</p>" {
+		t.Errorf("got %q, %v; want the text and an error", a.body, a.err)
+	}
+	if s.outcome() != "failed:upstream_abort" {
+		t.Errorf("outcome %q", s.outcome())
+	}
+}
+
+func TestErrorBeforeTheHeader(t *testing.T) {
+	want := caddyhttp.Error(http.StatusBadGateway, errors.New("no upstream"))
+	s := newSite(t, &Handler{}, func(http.ResponseWriter, *http.Request) error { return want })
+	if a := s.get(t); a.StatusCode != http.StatusBadGateway || a.body != "error page" || a.Header.Get("Vary") != "" {
+		t.Errorf("got %d %q %v", a.StatusCode, a.body, a.Header)
+	}
+}
+
+func TestEarlyHints(t *testing.T) {
+	s := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header()["Link"] = []string{"</a.css>; rel=preload; as=style", "<https://www.googletagmanager.com/gtm.js?id=GTM-1>; rel=preload; as=script"}
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusEarlyHints)
+		clear(w.Header())
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusNotFound)
+		_, err := io.WriteString(w, doc)
+		return err
+	})
+	var hints []string
+	req, _ := http.NewRequest("GET", s.URL, nil)
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+		hints = append(hints, fmt.Sprint(code, h["Link"]))
+		return nil
+	}})
+	resp, err := http.DefaultClient.Do(req.WithContext(ctx))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if want := "[103 [</a.css>; rel=preload; as=style] 103 [</a.css>; rel=preload; as=style]]"; resp.StatusCode != 404 || fmt.Sprint(hints) != want {
+		t.Errorf("%d after %v, want 404 after %s", resp.StatusCode, hints, want)
+	}
+}
+
+// The first chunk leaves before the upstream has its second, flushes come from another goroutine
+// as reverse_proxy's do, and what is incomplete waits.
+func TestStreaming(t *testing.T) {
+	for _, ct := range []string{"text/html; charset=utf-8", "text/event-stream"} {
+		got := make(chan struct{})
+		s := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Content-Type", ct)
+			if _, err := io.WriteString(w, "<p>first</p><im"); err != nil {
+				return err
+			}
+			stop := make(chan struct{})
+			go func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						_ = http.NewResponseController(w).Flush()
+					}
+				}
+			}()
+			<-got
+			close(stop)
+			_, err := io.WriteString(w, "g>")
+			return err
+		})
+		resp, err := http.Get(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := make([]byte, len("<p>first</p>"))
+		if _, err := io.ReadFull(resp.Body, first); err != nil {
+			t.Fatal(err)
+		}
+		close(got)
+		rest, err := io.ReadAll(resp.Body)
+		if resp.Body.Close(); err != nil || string(first)+string(rest) != "<p>first</p><img>" {
+			t.Errorf("%s: %q %q %v", ct, first, rest, err)
+		}
+	}
+}
+
+// A flush before the header is decided commits nothing: a later 404 stays 404.
+func TestEarlyFlush(t *testing.T) {
+	s := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+		w.WriteHeader(http.StatusNotFound)
+		_ = http.NewResponseController(w).Flush()
+		w.Header().Set("Content-Type", "text/html")
+		_, err := io.WriteString(w, doc)
+		return err
+	})
+	if a := s.get(t); a.StatusCode != 404 || a.body != docSafe {
+		t.Errorf("%d %q", a.StatusCode, a.body)
+	}
+}
+
+func TestReadFromIsRewrittenToo(t *testing.T) {
+	s := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/html")
+		n, err := io.Copy(w, struct{ io.Reader }{strings.NewReader(doc)})
+		if n != int64(len(doc)) {
+			t.Errorf("copied %d of %d bytes", n, len(doc))
+		}
+		return err
+	})
+	if a := s.get(t); a.body != docSafe {
+		t.Errorf("%q", a.body)
+	}
+}
+
+func TestTrailers(t *testing.T) {
+	s := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("Trailer", "X-Sum, Content-Digest")
+		_, err := io.WriteString(w, doc)
+		w.Header().Set("X-Sum", "1")
+		w.Header().Set("Content-Digest", "sha-256=:x:")
+		return err
+	})
+	if a := s.get(t); a.Trailer.Get("X-Sum") != "1" || a.Trailer.Get("Content-Digest") != "" {
+		t.Errorf("trailers %v", a.Trailer)
+	}
+}
+
+func TestDoubledDirectiveWarnsOnce(t *testing.T) {
+	inner := &Handler{}
+	var calls atomic.Int32
+	in := newSite(t, inner, nil)
+	s := newSite(t, &Handler{}, func(w http.ResponseWriter, r *http.Request) error {
+		return inner.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			calls.Add(1)
+			return respond(200, doc, html)(w, r)
+		}))
+	})
+	for range 2 {
+		if a := s.get(t); a.body != docSafe {
+			t.Errorf("%q", a.body)
+		}
+	}
+	if n := in.logs.Len(); n != 1 || calls.Load() != 2 {
+		t.Errorf("%d warnings, %d requests", n, calls.Load())
+	}
+}
+
+func TestLogHasNamesAndNoValues(t *testing.T) {
+	limit := 1
+	s := newSite(t, &Handler{LogResources: &limit}, respond(200, doc+`<iframe src="https://www.youtube.com/embed/x"></iframe>`, html, "Set-Cookie: _ga=SECRET1"))
+	s.get(t, "GET /page?token=SECRET2", "Cookie: _fbp=SECRET3; s=SECRET4")
+	all := s.logs.FilterMessage("response").All()
+	if len(all) != 1 {
+		t.Fatalf("%d lines", len(all))
+	}
+	m := all[0].ContextMap()
+	text := fmt.Sprint(m)
+	if strings.Contains(text, "SECRET") || strings.Contains(text, "127.0.0.1:") && strings.Contains(text, "remote") {
+		t.Errorf("a value in the log: %s", text)
+	}
+	if m["blocked"] != int64(2) || len(m["resources"].([]any)) != 1 || m["path"] != "/page" || m["request_id"] == "" ||
+		m["set_cookies_stripped"] != int64(1) || m["request_cookies_removed"] != int64(1) || m["state"] != "undecided" {
+		t.Errorf("%s", text)
+	}
+}
+
+func TestOldAndNewConfigurationSideBySide(t *testing.T) {
+	release := make(chan struct{})
+	s := newSite(t, &Handler{}, func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, doc[:30])
+		<-release
+		_, err := io.WriteString(w, doc[30:])
+		return err
+	})
+	done := make(chan answer)
+	go func() { done <- s.get(t) }()
+	time.Sleep(10 * time.Millisecond)
+	newSite(t, &Handler{Allow: []string{"facebook.com"}}, nil)
+	close(release)
+	if a := <-done; a.body != docSafe {
+		t.Errorf("%q", a.body)
+	}
+}

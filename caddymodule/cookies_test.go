@@ -1,0 +1,105 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddy-consent/caddy-consent/internal/shared"
+	"github.com/caddy-consent/caddy-consent/rules"
+	"github.com/caddy-consent/caddy-consent/rules/consent"
+)
+
+// filter passes lines through the Set-Cookie filter for an undecided visitor.
+func filterLines(t *testing.T, lines []string) []string {
+	t.Helper()
+	s := newSite(t, &Handler{}, nil)
+	rw := &responseWriter{h: s.h, policy: s.h.site.For(rules.Grants{}), page: rules.NewPage("https", "www.example.com"), rec: &record{h: s.h}}
+	return rw.filterSetCookie(lines)
+}
+
+// checkKept fails unless kept is a part of lines, in order and to the byte.
+func checkKept(t *testing.T, lines, kept []string) {
+	t.Helper()
+	i := 0
+	for _, k := range kept {
+		for i < len(lines) && lines[i] != k {
+			i++
+		}
+		if i == len(lines) {
+			t.Fatalf("a kept line is not one of the upstream's: %q", k)
+		}
+		i++
+	}
+}
+
+func TestRecordedSetCookieLines(t *testing.T) {
+	dir := filepath.Join(shared.Dir(t), "corpus", "suites", "real-set-cookie")
+	data, err := os.ReadFile(filepath.Join(dir, "set_cookie.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var records []struct {
+		SetCookie string `json:"set_cookie"`
+	}
+	if err := json.Unmarshal(data, &records); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, r := range records {
+		pair, _, _ := strings.Cut(r.SetCookie, ";")
+		lines = append(lines, r.SetCookie, pair+"; path=/") // the recorded ones have expired and count as deletions
+	}
+	if len(lines) < 500 {
+		t.Fatalf("only %d recorded lines found", len(lines))
+	}
+	kept := filterLines(t, lines)
+	checkKept(t, lines, kept)
+	left := make(map[string]bool)
+	for _, k := range kept {
+		left[k] = true
+	}
+	cat, _ := rules.DefaultCatalogue()
+	essential := make(map[string]bool)
+	for _, e := range cat.Essentials() {
+		essential[e.Name] = true
+	}
+	for _, l := range lines {
+		if name, _, _ := setCookieParts(l); essential[name] && !left[l] && name != "__cf_bm" {
+			t.Errorf("an essential cookie is stripped: %s", name)
+		}
+	}
+	t.Logf("%d lines, %d stripped", len(lines), len(lines)-len(kept))
+}
+
+func TestCookieSuite(t *testing.T) {
+	files, _ := filepath.Glob(filepath.Join(shared.Dir(t), "corpus", "suites", "cookies-http-state", "*-test"))
+	more, _ := filepath.Glob(filepath.Join(shared.Dir(t), "corpus", "suites", "cookies-http-state", "*", "*-test"))
+	files = append(files, more...)
+	if len(files) < 100 {
+		t.Fatalf("only %d files found", len(files))
+	}
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for _, l := range strings.Split(string(data), "\n") {
+			if v, ok := strings.CutPrefix(l, "Set-Cookie: "); ok {
+				lines = append(lines, v)
+			}
+		}
+		kept := filterLines(t, lines)
+		checkKept(t, lines, kept)
+		if len(kept) != len(lines) {
+			t.Errorf("%s: %d of %d lines kept, though none is a tracker's", filepath.Base(name), len(kept), len(lines))
+		}
+		joined := strings.Join(lines, "; ")
+		if got := consent.Filter(joined, func(string) bool { return true }); got != joined {
+			t.Errorf("%s: the Cookie filter changes %q to %q", filepath.Base(name), joined, got)
+		}
+	}
+}

@@ -133,7 +133,7 @@ func (l *connListener) Addr() net.Addr { return l.addr }
 
 // browsersOwn are hosts that Chromium itself asks for; a page of these tests never does.
 var browsersOwn = []string{"clients2.google.com", "accounts.google.com", "update.googleapis.com", "content-autofill.googleapis.com",
-	"optimizationguide-pa.googleapis.com", "redirector.gvt1.com", "edgedl.me.gvt1.com", "www.google.com", "android.clients.google.com", "mtalk.google.com"}
+	"optimizationguide-pa.googleapis.com", "redirector.gvt1.com", "edgedl.me.gvt1.com", "android.clients.google.com", "mtalk.google.com"}
 
 func (s *sink) record(c contact) {
 	c.Host = strings.ToLower(strings.TrimSuffix(c.Host, "."))
@@ -212,7 +212,7 @@ func (s *sink) settle(quiet time.Duration) []contact {
 func hosts(cs []contact) []string {
 	var out []string
 	for _, c := range cs {
-		if c.Host != "" && !slices.Contains(out, c.Host) {
+		if c.Host != "" && !slices.Contains(out, c.Host) && !slices.Contains(browsersOwn, c.Host) {
 			out = append(out, c.Host)
 		}
 	}

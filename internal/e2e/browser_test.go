@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,15 +14,6 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 )
-
-// running holds what stops the browsers of this process.
-var running []func()
-
-func stopBrowsers() {
-	for _, stop := range running {
-		stop()
-	}
-}
 
 // chromium returns the browser's path. Without one the test is skipped, or fails where
 // CONSENT_BROWSER=1 asks for it.
@@ -75,14 +65,13 @@ func startBrowser(t testing.TB, s *sink, hosts map[string]string) *browser {
 	)
 	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, stop := chromedp.NewContext(alloc, chromedp.WithErrorf(func(string, ...any) {}), chromedp.WithLogf(func(string, ...any) {}))
-	end := sync.OnceFunc(func() {
+	end := func() {
 		c, cancel := context.WithTimeout(ctx, 5*time.Second)
 		chromedp.Cancel(c)
 		cancel()
 		stop()
 		stopAlloc()
-	})
-	running = append(running, end)
+	}
 	t.Cleanup(end)
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal("starting Chromium: ", err)

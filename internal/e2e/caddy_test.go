@@ -286,4 +286,3 @@ func mustGet(t testing.TB, url string, header ...string) (*http.Response, string
 	}
 	return res, string(body)
 }
-

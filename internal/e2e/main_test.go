@@ -31,6 +31,5 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "building cmd/caddy: %v\n%s", err, out)
 		return 1
 	}
-	defer stopBrowsers()
 	return m.Run()
 }

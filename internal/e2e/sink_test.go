@@ -131,14 +131,27 @@ func (l *connListener) Accept() (net.Conn, error) {
 func (l *connListener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
 func (l *connListener) Addr() net.Addr { return l.addr }
 
-// browsersOwn are hosts that Chromium itself asks for; a page of these tests never does.
-var browsersOwn = []string{"clients2.google.com", "accounts.google.com", "update.googleapis.com", "content-autofill.googleapis.com",
-	"optimizationguide-pa.googleapis.com", "redirector.gvt1.com", "edgedl.me.gvt1.com", "android.clients.google.com", "mtalk.google.com"}
+// browsersOwn are what Chromium itself asks for now and then, whatever the page: host and the
+// beginning of the path.
+var browsersOwn = map[string]string{
+	"accounts.google.com": "/ListAccounts", "clients2.google.com": "/", "update.googleapis.com": "/", "edgedl.me.gvt1.com": "/",
+	"redirector.gvt1.com": "/", "content-autofill.googleapis.com": "/", "optimizationguide-pa.googleapis.com": "/",
+	"android.clients.google.com": "/", "clientservices.googleapis.com": "/", "safebrowsingohttpgateway.googleapis.com": "/",
+}
+
+// own reports whether a contact is the browser's own.
+func (c contact) own() bool {
+	prefix, ok := browsersOwn[c.Host]
+	return ok && (c.Path == "" || strings.HasPrefix(c.Path, prefix))
+}
 
 func (s *sink) record(c contact) {
 	c.Host = strings.ToLower(strings.TrimSuffix(c.Host, "."))
 	if h, _, err := net.SplitHostPort(c.Host); err == nil {
 		c.Host = h
+	}
+	if c.own() {
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,7 +221,7 @@ func (s *sink) settle(quiet time.Duration) []contact {
 	return slices.Clone(s.contacts)
 }
 
-// hosts lists the hosts of contacts, less the browser's own, sorted and once each.
+// hosts lists the hosts of contacts, sorted and once each.
 func hosts(cs []contact) []string {
 	var out []string
 	for _, c := range cs {

@@ -225,7 +225,7 @@ func (s *sink) settle(quiet time.Duration) []contact {
 func hosts(cs []contact) []string {
 	var out []string
 	for _, c := range cs {
-		if c.Host != "" && !slices.Contains(out, c.Host) && !slices.Contains(browsersOwn, c.Host) {
+		if c.Host != "" && !slices.Contains(out, c.Host) {
 			out = append(out, c.Host)
 		}
 	}

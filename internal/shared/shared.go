@@ -61,3 +61,26 @@ func Pages(t testing.TB) []Page {
 	}
 	return pages
 }
+
+// Documents yields the HTML documents of the public suites by their path.
+func Documents(t testing.TB) map[string]string {
+	t.Helper()
+	root := filepath.Join(Dir(t), "corpus", "suites")
+	docs := make(map[string]string)
+	for _, suite := range []string{"wpt-html", "lol-html-fuzz-corpus", "lol-html-regression", "jsoup-fuzztests", "amp-toolbox", "mod-pagespeed-pages", "lighthouse-fixtures", "ddg-privacy-test-pages", "wpt-encoding-detection"} {
+		err := filepath.WalkDir(filepath.Join(root, suite), func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			body, err := os.ReadFile(path)
+			if err == nil && len(body) < 1<<20 {
+				docs[path[len(root)+1:]] = string(body)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return docs
+}

@@ -1,0 +1,71 @@
+package oracle
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+func undecided(t *testing.T) *rules.Policy {
+	t.Helper()
+	cat, err := rules.DefaultCatalogue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	site, err := rules.NewSite(cat, rules.SiteConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return site.For(rules.Grants{Allowed: rules.SetOf(rules.Necessary)})
+}
+
+const mark = ` data-consent-category="preferences" data-consent-service="aircall" data-consent-rule="host:aircall.io"`
+
+func TestOracleSeesWrongEdits(t *testing.T) {
+	p, page := undecided(t), rules.NewPage("https", "site.test")
+	for name, c := range map[string]struct{ in, out, want string }{
+		"untouched":          {`<p>x</p>`, `<p>x</p>`, ""},
+		"a right rename":     {`<img src="//cdn.aircall.io/a.png">`, `<img` + mark + ` data-consent-src="//cdn.aircall.io/a.png">`, ""},
+		"a right style edit": {`<style>a{background:url(//cdn.aircall.io/a.png)}</style>`, `<style>a{background:url(data:,//cdn.aircall.io/a.png)}</style>`, ""},
+		"a lost byte":        {`<p>x</p>`, `<p>x</p`, "lacks"},
+		"a changed byte":     {`<p>x</p>`, `<p>y</p>`, "at byte 3"},
+		"an own image":       {`<img src="/a.png">`, `<img` + mark + ` data-consent-src="/a.png">`, "not a blocked resource"},
+		"text":               {`<p>src</p>`, `<p>data-consent-src</p>`, "outside of a tag"},
+		"an own style":       {`<style>a{background:url(/a.png)}</style>`, `<style>a{background:url(data:,/a.png)}</style>`, "not a blocked reference"},
+		"an own script":      {`<script>track()</script>`, `<script type="text/plain"` + mark + `>track()</script>`, "loads nothing blocked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			edits, err := Edits([]byte(c.in), []byte(c.out))
+			got := strings.Join(Misplaced([]byte(c.in), edits, p, page), "\n")
+			if err != nil {
+				got = err.Error()
+			}
+			if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestOracleSeesFetches(t *testing.T) {
+	p, page := undecided(t), rules.NewPage("https", "site.test")
+	for _, doc := range []string{
+		`<script src=//cdn.aircall.io/a.js></script>`,
+		`<noscript><img src=//cdn.aircall.io/a.png></noscript>`,
+		`<img srcset="/a.png 1x, //cdn.aircall.io/a.png 2x">`,
+		`<p style="background:url('//cdn.aircall.io/a.png')">`,
+		`<style>@import "//cdn.aircall.io/a.css";</style>`,
+		`<iframe srcdoc="&lt;img src=//cdn.aircall.io/a.png>"></iframe>`,
+		`<meta http-equiv=refresh content="0;url=https://app.aircall.io/">`,
+		`<base href="https://cdn.aircall.io/"><img src=a.png>`,
+		`<link rel=preconnect href=//cdn.aircall.io>`,
+	} {
+		if len(Fetchable([]byte(doc), p, page)) == 0 {
+			t.Errorf("no fetch seen in %s", doc)
+		}
+	}
+	if left := Fetchable([]byte(`<img data-consent-src=//cdn.aircall.io/a.png><a href=//aircall.io>x</a>`), p, page); len(left) > 0 {
+		t.Errorf("fetches seen where there are none: %q", left)
+	}
+}

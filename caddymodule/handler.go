@@ -254,7 +254,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	defer func() {
 		if !done { // next panics: http.ErrAbortHandler where the upstream broke off
 			rw.abort()
-			rec.fail(causeAbort)
+			if rw.failed == "" {
+				rec.fail(causeAbort)
+			}
 			rec.log(rw.status)
 		}
 	}()

@@ -5,6 +5,7 @@ package oracle
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"regexp"
 	"strings"
@@ -76,6 +77,7 @@ func (c *checker) read() {
 	z := html.NewTokenizer(bytes.NewReader(c.in))
 	at := 0
 	element := "" // whose raw text comes next
+	svg := 0      // depth; the tokenizer knows no namespaces, and in svg no text is raw
 	var mark *Edit
 	for {
 		tt := z.Next()
@@ -86,7 +88,10 @@ func (c *checker) read() {
 		case html.StartTagToken, html.SelfClosingTagToken:
 			name, _ := z.TagName()
 			element = string(name)
-			if element == "noscript" {
+			if element == "svg" && tt == html.StartTagToken {
+				svg++
+			}
+			if element == "noscript" || svg > 0 && element != "script" {
 				z.NextIsNotRawText()
 			}
 			mark = c.tag(element, start, end)
@@ -100,7 +105,11 @@ func (c *checker) read() {
 				}
 			}
 			mark = nil
-		default:
+		case html.EndTagToken:
+			name, _ := z.TagName()
+			if string(name) == "svg" {
+				svg = max(0, svg-1)
+			}
 			element = ""
 		}
 		for _, e := range c.until(end) {
@@ -151,27 +160,23 @@ func (c *checker) tag(name string, start, end int) (script *Edit) {
 		at := e.At - start
 		a, inside := find(attrs, at)
 		switch {
+		case inside && a.name == "srcdoc" && at > a.from: // in its document
+			blocked = true
 		case e.Text == "data-consent-":
 			switch {
 			case !inside || a.from != at:
 				c.report(e, "not before an attribute's name")
-			case name == "script" && (a.name == "type" || a.name == "src"):
-				if !blocked && a.name == "src" {
-					c.report(e, "an allowed script's source")
-				}
+			case name == "script" && a.name == "type": // the mark is checked
 			case !c.blocked(name, a):
 				c.report(e, "not a blocked resource")
 			}
 		case strings.HasPrefix(e.Text, "data:,"):
-			if !inside || a.name != "style" && a.name != "srcdoc" {
+			if !inside || a.name != "style" {
 				c.report(e, "no style attribute")
 				continue
 			}
 			blocked = true
-			if a.name == "style" {
-				c.css([]Edit{e})
-			}
-		case inside && a.name == "srcdoc":
+			c.css([]Edit{e})
 		case at != 1+len(name):
 			c.report(e, "not behind the element's name")
 		default:
@@ -232,8 +237,6 @@ func kindsOf(name string) []rules.Kind {
 		return []rules.Kind{rules.KindMedia, rules.KindImage}
 	case "a", "area":
 		return []rules.Kind{rules.KindFetch}
-	case "meta":
-		return []rules.Kind{rules.KindNavigation}
 	case "base":
 		return []rules.Kind{rules.KindBase}
 	}
@@ -249,14 +252,14 @@ func (c *checker) blocked(element string, a attribute) bool {
 	}
 	v := html.UnescapeString(string(a.value))
 	kinds := kindsOf(element)
-	if element == "meta" {
+	if element == "meta" && a.name == "content" {
 		if _, v, _ = strings.Cut(v, "="); v == "" {
 			return false
 		}
 		v = strings.Trim(v, `'" `)
 	}
 	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(v)), "data:") || strings.HasPrefix(strings.ToLower(strings.TrimSpace(v)), "javascript:") {
-		return c.loads(v) || c.loads(unpercent(v)) // a document or script of its own
+		return c.loads(v) || c.loads(unpercent(v)) || c.loads(unbase64(v)) // a document or script of its own
 	}
 	if c.decide(v, kinds...) {
 		return true
@@ -284,6 +287,13 @@ func (c *checker) loads(text string) bool {
 		}
 	}
 	return false
+}
+
+// unbase64 returns the text of a base64 data: URL.
+func unbase64(s string) string {
+	_, s, _ = strings.Cut(s, ",")
+	text, _ := base64.StdEncoding.DecodeString(strings.TrimSpace(s))
+	return string(text)
 }
 
 func unpercent(s string) string {

@@ -2,6 +2,7 @@ package rewriter
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/caddy-consent/caddy-consent/rules"
 )
@@ -10,43 +11,121 @@ import (
 const maxReference = 512
 
 // findLoader looks for a call in script text that loads a blocked service: a reference to one of
-// its hosts with a path, in a script that has some means to fetch. It hops from slash to slash
-// and reads the host backwards, since what precedes the host may be computed ('https://ssl' or
-// 'http://www' before '.google-analytics.com/ga.js').
+// its hosts, in a script that has some means to fetch. It hops from slash to slash and reads the
+// host backwards, since what precedes the host may be computed ('https://ssl' or 'http://www'
+// before '.google-analytics.com/ga.js').
 func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
-	fetches := no
-	for i := 0; ; {
+	fetches := unknown
+	var unclassified rules.Decision
+	for i := 0; ; i++ {
 		j := bytes.IndexByte(text[i:], '/')
 		if j < 0 {
-			return rules.Decision{}
+			break
 		}
 		i += j
-		end := i // of the host
-		if end > 0 && text[end-1] == '\\' {
-			end--
-		}
-		from := hostStart(text, end)
-		if from == end {
-			i++
-			continue
+		from, end, path := i, i, text[i:] // of the host; the path
+		if i > 0 && text[i-1] == '/' || i > 1 && text[i-2] == '/' && text[i-1] == '\\' {
+			// A host without a path: 'https://s.example' + '/x.js'.
+			from = i + 1
+			for end = from; end < len(text) && hostChar[text[end]]; end++ {
+			}
+			if end == len(text) || !isQuote(text[end]) || hostStart(text, end) != from {
+				continue
+			}
+			path = nil
+		} else {
+			if end > 0 && text[end-1] == '\\' {
+				end--
+			}
+			if from = hostStart(text, end); from == end {
+				continue
+			}
 		}
 		ref := append(r.scratch[:0], "//"...)
 		ref = append(ref, text[from:end]...)
-		ref = appendPath(ref, text[i:])
+		ref = appendPath(ref, path)
 		r.scratch = ref
-		d := r.o.Policy.Decide(rules.Resource{Kind: rules.KindInlineScript, URL: str(ref), Page: r.page})
-		if d.Action == rules.Block {
-			if fetches == no {
-				if !canFetch(text) {
-					return rules.Decision{}
-				}
+		res := rules.Resource{Kind: rules.KindInlineScript, URL: str(ref), Page: r.page}
+		d := r.o.Policy.Decide(res)
+		if d.Action != rules.Block {
+			if d.Unclassified && unclassified.Rule == "" {
+				unclassified = d
+				unclassified.Host = strings.Clone(d.Host)
+			}
+			// Any path of a service's host loads it where it is handed to something that fetches,
+			// or where more is put behind it.
+			if !isFetched(text[:from]) && !isPrefix(text[from:], ref, text[:from]) {
+				continue
+			}
+			asked := res
+			asked.Kind = rules.KindScript
+			if d = r.o.Policy.Decide(asked); d.Action != rules.Block || d.Service == "" {
+				continue
+			}
+		}
+		if fetches == unknown {
+			if fetches = no; canFetch(text) {
 				fetches = yes
 			}
-			r.record(at, rules.Resource{Kind: rules.KindInlineScript, URL: str(ref), Page: r.page}, d)
-			return d
 		}
-		i++
+		if fetches == no {
+			return rules.Decision{}
+		}
+		r.record(at, res, d)
+		return d
 	}
+	if unclassified.Unclassified && canFetch(text) {
+		r.record(at, rules.Resource{Kind: rules.KindInlineScript, URL: "//" + unclassified.Host, Page: r.page}, unclassified)
+	}
+	return rules.Decision{}
+}
+
+func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
+
+// isFetched reports whether the reference behind before is handed to something that fetches it:
+// assigned to src, written as src of an element, or passed to a call that fetches.
+func isFetched(before []byte) bool {
+	b := bytes.TrimSuffix(bytes.TrimRight(before, `/\`), []byte(":"))
+	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("https")), []byte("http"))
+	b = bytes.TrimRight(b, "\t\n\r \\\"'`")
+	if n := len(b); n > 0 && b[n-1] == '=' {
+		b = bytes.TrimRight(b[:n-1], "\t\n\r ")
+		return bytes.HasSuffix(b, []byte("src"))
+	}
+	for _, call := range calls {
+		if bytes.HasSuffix(b, call) {
+			return true
+		}
+	}
+	return false
+}
+
+// calls are what fetches its first argument.
+var calls = [][]byte{[]byte("fetch("), []byte("sendBeacon("), []byte("getScript("), []byte("getJSON("), []byte("$.get("),
+	[]byte("$.ajax("), []byte("import("), []byte("importScripts("), []byte("import"), []byte("loadScript(")}
+
+// isPrefix reports whether the string that the reference stands in ends behind its host or a
+// slash, so that the script adds the rest of the path. A host that is only compared is none.
+func isPrefix(text, ref, before []byte) bool {
+	n := len(ref) - len("//")
+	if n > len(text) {
+		return false
+	}
+	for n < len(text) && (text[n] == '\\' || text[n] == '/') {
+		n++
+	}
+	if n >= len(text) || !isQuote(text[n]) || ref[len(ref)-1] != '/' && bytes.IndexByte(ref[2:], '/') >= 0 {
+		return false
+	}
+	b := bytes.TrimRight(before, `/\`)
+	b = bytes.TrimSuffix(bytes.TrimSuffix(bytes.TrimSuffix(b, []byte(":")), []byte("https")), []byte("http"))
+	b = bytes.TrimRight(b, "\t\n\r \\\"'`")
+	if bytes.HasSuffix(b, []byte("==")) {
+		return false
+	}
+	after := bytes.TrimLeft(text[n+1:], "\t\n\r )")
+	return len(after) > 0 && (after[0] == '+' || after[0] == ':' || after[0] == ';' || bytes.HasPrefix(after, []byte(".concat")) ||
+		bytes.HasPrefix(after, []byte(".replace")))
 }
 
 // hostChar are the bytes of a host name in script text.

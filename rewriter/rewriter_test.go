@@ -220,6 +220,13 @@ var inlineTests = []struct {
 	{"configuration that names a vendor", `var config={"gtm":"https://www.googletagmanager.com/gtm.js","id":"GTM-1"};`, false},
 	{"a comment that names a vendor", `// see hotjar.com for docs
 document.createElement("p")`, false},
+	{"a host that the path is added to", `var host = (("https:" == document.location.protocol) ? "https://s.adroll.com" : "http://a.adroll.com"); var scr = document.createElement("script"); scr.src = host + "/j/roundtrip.js";`, true},
+	{"a folder that the path is added to", `var u = 'https://cdnssl.clicktale.net/'; u += 'x.js'; var s = document.createElement('script'); s.src = u;`, true},
+	{"a pixel", `new Image().src = "//pixel.wp.com/g.gif?v=1";`, true},
+	{"a beacon", `navigator.sendBeacon('https://api.mixpanel.com/track/?data=1');`, true},
+	{"a written element", `document.write('<scr'+'ipt src="http://ad.doubleclick.net/adj/x"></scr'+'ipt>');`, true},
+	{"a message's origin", `addEventListener("message", function (e) { if (e.origin === "https://www.youtube.com") document.createElement("p") });`, false},
+	{"a link to a profile", `el.innerHTML = '<a href="https://www.facebook.com/mypage">us</a>';`, false},
 	{"own code", `document.createElement("script").src="/app.js";`, false},
 }
 

@@ -107,6 +107,10 @@ func (p *Policy) decideHost(kind Kind, host string, ref reference) Decision {
 		return p.byService(e.svc, e.cats, e.rule, host)
 	}
 	if kind == KindInlineScript {
+		// Scripts are blocked for what the catalogue knows; the rest is reported.
+		if isScriptPath(path) {
+			return Decision{Unclassified: true, Categories: SetOf(Marketing), Rule: "unclassified", Host: host}
+		}
 		return Decision{Host: host}
 	}
 	d := Decision{Unclassified: true, Categories: SetOf(Marketing), Rule: "unclassified", Host: host}

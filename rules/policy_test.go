@@ -69,7 +69,7 @@ func TestDecide(t *testing.T) {
 		{"a hint to a host of several services", none, KindHint, "https://www.googletagmanager.com", "block google-tag-manager host:googletagmanager.com"},
 		{"a loader", none, KindInlineScript, "//connect.facebook.net/en_US/fbevents.js", "block meta-pixel path:connect.facebook.net*/fbevents.js"},
 		{"a mention", none, KindInlineScript, "//www.facebook.com/mypage", "keep  "},
-		{"an unknown host in a script", none, KindInlineScript, "//unknown.example/x.js", "keep  "},
+		{"an unknown host in a script", none, KindInlineScript, "//unknown.example/x.js", "keep  unclassified"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

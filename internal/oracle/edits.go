@@ -274,7 +274,7 @@ func (c *checker) blocked(element string, a attribute) bool {
 	return false
 }
 
-var reference = regexp.MustCompile(`([A-Za-z0-9_.-]+\.[A-Za-z]{2,})((?:\\?/[^\s"'` + "`" + `<>\\]*)+)`)
+var reference = regexp.MustCompile(`([A-Za-z0-9_.-]+\.[A-Za-z]{2,})((?:\\?/[^\s"'` + "`" + `<>\\]*)*)`)
 
 // loads reports whether script text names a path from which a blocked service is loaded.
 func (c *checker) loads(text string) bool {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/textproto"
 	"strings"
 	"testing"
 
@@ -61,7 +60,6 @@ type answer struct {
 	*http.Response
 	body string
 	err  error // of reading the body
-	info []textproto.MIMEHeader
 }
 
 // get requests "/" with header lines "Name: value" added; the first may be "METHOD path".

@@ -9,10 +9,9 @@ import (
 
 // scriptText is an inline script being read.
 type scriptText struct {
-	from  int  // offset of its first byte
-	held  bool // its start tag waits for a decision
-	kind  scriptKind
-	typed bool // the element has a type attribute
+	from int  // offset of its first byte
+	held bool // its start tag waits for a decision
+	kind scriptKind
 }
 
 func (s *scriptText) shift(n int) { s.from -= n }

@@ -116,13 +116,7 @@ func (x *tab) must(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// open navigates and waits for the load event, up to the limit.
-func (x *tab) open(url string) {
-	x.t.Helper()
-	x.must(chromedp.Navigate(url))
-}
-
-// tryOpen is open for pages that may never finish loading.
+// tryOpen navigates and waits for the load event, up to the limit: some pages never finish loading.
 func (x *tab) tryOpen(url string, limit time.Duration) error {
 	err := x.do(limit, chromedp.Navigate(url))
 	if errors.Is(err, context.DeadlineExceeded) {

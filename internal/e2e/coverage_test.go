@@ -86,7 +86,7 @@ func coverageSample(all []shared.Page) (out []shared.Page) {
 	var hosts []string
 	var usable []shared.Page
 	for _, p := range all {
-		if u, err := url.Parse(p.URL); err != nil || u.Hostname() != p.Host || slices.Contains(hosts, p.Host) || !strings.Contains(string(p.Body), "<script") {
+		if u, err := url.Parse(p.URL); err != nil || p.Host == "" || u.Hostname() != p.Host || slices.Contains(hosts, p.Host) || !strings.Contains(string(p.Body), "<script") {
 			continue
 		}
 		hosts = append(hosts, p.Host)
@@ -120,7 +120,7 @@ func (p *pass) visit(t *testing.T, pages []shared.Page, site string) {
 		}
 		var third []contact
 		for _, y := range s.settle(600 * time.Millisecond) {
-			if y.Host != "" && site1(y.Host) != site1(page.Host) {
+			if y.Host != "" && registrable(y.Host) != registrable(page.Host) {
 				third = append(third, y)
 			}
 		}
@@ -129,8 +129,8 @@ func (p *pass) visit(t *testing.T, pages []shared.Page, site string) {
 	}
 }
 
-// site1 is the registrable domain of a host.
-func site1(host string) string {
+// registrable is the registrable domain of a host.
+func registrable(host string) string {
 	if s, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil {
 		return s
 	}
@@ -157,7 +157,7 @@ func decideContact(p *rules.Policy, page shared.Page, x contact) rules.Decision 
 func sites(cs []contact) int {
 	seen := make(map[string]bool)
 	for _, c := range cs {
-		seen[site1(c.Host)] = true
+		seen[registrable(c.Host)] = true
 	}
 	return len(seen)
 }
@@ -216,7 +216,7 @@ not saved with the pages and are empty here. So on the live sites bundles will c
 				why = "no rule asks for consent"
 			}
 			if name == "" {
-				name = site1(x.Host)
+				name = registrable(x.Host)
 			}
 			e := out[name+why]
 			if e == nil {

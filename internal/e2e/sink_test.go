@@ -35,9 +35,9 @@ type sink struct {
 	serve    map[string]string // by host and path: the JavaScript to answer with
 }
 
-// contact is a request, or a TLS ClientHello after which no request came (Path is empty).
+// contact is a request with its destination (Fetch Standard), or a TLS ClientHello (Path is empty).
 type contact struct {
-	Host, Path string
+	Host, Path, Dest string
 }
 
 func startSink(t testing.TB) *sink {
@@ -47,17 +47,8 @@ func startSink(t testing.TB) *sink {
 		t.Fatal(err)
 	}
 	s := &sink{addr: l.Addr().String(), serve: map[string]string{}}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	s.config = &tls.Config{
-		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+		Certificates: []tls.Certificate{certificate(t)},
 		GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 			s.record(contact{Host: h.ServerName})
 			return nil, nil
@@ -77,6 +68,60 @@ func startSink(t testing.TB) *sink {
 	}()
 	t.Cleanup(func() { l.Close(); server.Close() })
 	return s
+}
+
+// certificate returns a new one for no name; the browsers of these tests do not look at it.
+func certificate(t testing.TB) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// startFront leads both plain and TLS connections to the plain server at addr, for hosts that
+// browsers open with TLS only (HSTS preload list).
+func startFront(t testing.TB, addr string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	config := &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
+	forward := func(c net.Conn) {
+		defer c.Close()
+		first := make([]byte, 1)
+		if _, err := io.ReadFull(c, first); err != nil {
+			return
+		}
+		c = &prefixedConn{Conn: c, prefix: bytes.NewReader(first)}
+		if first[0] == 0x16 {
+			c = tls.Server(c, config)
+		}
+		to, err := net.Dial("tcp", addr)
+		if err != nil {
+			return
+		}
+		go func() { _, _ = io.Copy(to, c); to.Close() }()
+		_, _ = io.Copy(c, to)
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go forward(c)
+		}
+	}()
+	return l.Addr().String()
 }
 
 // accept looks at a connection's first byte: 0x16 begins a TLS record.
@@ -162,7 +207,7 @@ func (s *sink) record(c contact) {
 var pixel, _ = base64.StdEncoding.DecodeString("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 
 func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.record(contact{Host: r.Host, Path: r.URL.RequestURI()})
+	s.record(contact{Host: r.Host, Path: r.URL.RequestURI(), Dest: r.Header.Get("Sec-Fetch-Dest")})
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Cache-Control", "no-store")

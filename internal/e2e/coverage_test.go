@@ -124,7 +124,10 @@ func (p *pass) visit(t *testing.T, pages []shared.Page, site string) {
 				third = append(third, y)
 			}
 		}
-		p.contacts = append(p.contacts, third)
+		p.contacts = append(p.contacts, slices.DeleteFunc(third, func(y contact) bool {
+			// A ClientHello says something new only where no request followed.
+			return y.Path == "" && slices.ContainsFunc(third, func(z contact) bool { return z.Host == y.Host && z.Path != "" })
+		}))
 		closeTab()
 	}
 }

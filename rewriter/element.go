@@ -110,11 +110,13 @@ func (r *Rewriter) common(rd *reader) {
 			if hasBackground(r.in[rd.start+1 : rd.nameTo]) {
 				r.url(rd, a, rules.KindImage)
 			}
-		case equalFold(n, "ping") && rd.tag == tagAnchor:
-			r.pings(rd, a)
+		case equalFold(n, "ping"):
+			if el := r.in[rd.start+1 : rd.nameTo]; equalFold(el, "a") || equalFold(el, "area") {
+				r.pings(rd, a)
+			}
 		case equalFold(n, "attributionsrc"):
 			r.pings(rd, a)
-		case lazyAttr(n) != 0 && rd.tag > tagPlain && rd.tag < tagAnchor && rd.tag != tagScript:
+		case lazyAttr(n) != 0 && rd.tag > tagPlain && rd.tag < tagNoscript && rd.tag != tagScript:
 			if lazyAttr(n) == lazySrcset {
 				r.srcset(rd, a)
 			} else {

@@ -29,6 +29,7 @@ const (
 	DefaultMaxScript = 4 << 20
 
 	squeezedMax = 1 << 10
+	maxPooled   = 1 << 20
 )
 
 // Options configures a Rewriter. Policy and Page must be set.
@@ -118,7 +119,7 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 
 // trim empties b and lets go of a backing array too large to keep in a pool.
 func trim(b []byte) []byte {
-	if cap(b) > 256<<10 {
+	if cap(b) > maxPooled {
 		return nil
 	}
 	return b[:0]

@@ -26,7 +26,7 @@ func (r *Rewriter) stepTagName(rd *reader) bool {
 	rd.nameTo, rd.pos = i, i
 	rd.attrs = rd.attrs[:0]
 	rd.slash = false
-	rd.all = rd.tag != tagPlain && rd.tag < tagAnchor && !rd.endTag
+	rd.all = rd.tag != tagPlain && rd.tag < tagNoscript && !rd.endTag
 	if (rd.tag == tagFont || rd.tag == tagAnnotationXML) && len(rd.ns) > 0 {
 		rd.all = true
 	}

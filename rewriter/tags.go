@@ -26,9 +26,8 @@ const (
 	tagSVGImage
 	tagSVGUse
 	tagFeImage
-	tagAnimate    // animate, set
-	tagAnchor     // a, area
-	tagBackground // table and its parts
+	tagAnimate // animate, set
+	tagAnchor  // a, area
 
 	// Elements that only switch the tokenizer's state.
 	tagNoscript
@@ -61,8 +60,7 @@ var tagNames = map[string]tag{
 	"fencedframe": tagFencedFrame, "portal": tagFencedFrame, "link": tagLink, "meta": tagMeta, "base": tagBase,
 	"source": tagSource, "video": tagMedia, "audio": tagMedia, "track": tagTrack, "embed": tagEmbed,
 	"applet": tagEmbed, "object": tagObject, "input": tagInput, "image": tagSVGImage, "use": tagSVGUse,
-	"feimage": tagFeImage, "animate": tagAnimate, "set": tagAnimate, "a": tagAnchor, "area": tagAnchor,
-	"table": tagBackground, "td": tagBackground, "th": tagBackground,
+	"feimage": tagFeImage, "animate": tagAnimate, "set": tagAnimate,
 	"noscript": tagNoscript, "title": tagTitle, "textarea": tagTextarea, "xmp": tagXmp,
 	"noembed": tagNoembed, "noframes": tagNoframes, "plaintext": tagPlaintext,
 	"svg": tagSVG, "math": tagMath, "foreignobject": tagForeignObject, "desc": tagDesc,

@@ -22,7 +22,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 
 // options are the names of all sub-directives.
 var options = []string{"mode", "unclassified", "unclassified_cookies", "service", "allow", "block", "cookie", "essential",
-	"first_party", "catalogue", "cookie_name", "endpoint", "fail", "policy_revision", "log_resources"}
+	"first_party", "catalogue", "cookie_name", "endpoint", "fail", "no_transform", "policy_revision", "log_resources"}
 
 // UnmarshalCaddyfile sets up h from Caddyfile tokens. Syntax:
 //
@@ -40,6 +40,7 @@ var options = []string{"mode", "unclassified", "unclassified_cookies", "service"
 //	    cookie_name          <name>
 //	    endpoint             <path>
 //	    fail                 [<cause>] closed|open
+//	    no_transform         enforce|pass
 //	    policy_revision      <token>
 //	    log_resources        <count>
 //	}
@@ -64,6 +65,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 	switch option {
 	case "mode":
 		return oneWord(d, &h.Mode, modeWords)
+	case "no_transform":
+		return oneWord(d, &h.NoTransform, noTransformWords)
 	case "unclassified":
 		return oneWord(d, &h.Unclassified, rules.UnclassifiedWords)
 	case "unclassified_cookies":

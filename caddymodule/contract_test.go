@@ -21,6 +21,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -77,6 +78,7 @@ func TestResponses(t *testing.T) {
 		{"a part of a page is refused", Handler{}, respond(206, doc, html, "Content-Range: bytes 0-9/99"), nil, 502, errorPage, "failed:partial_content", map[string]string{"Content-Range": ""}},
 		{"a part of a video passes", Handler{}, respond(206, "xx", "Content-Type: video/mp4", "Content-Range: bytes 0-1/99"), nil, 206, "xx", "", map[string]string{"Content-Range": "bytes 0-1/99"}},
 		{"no-transform is the site's own", Handler{}, respond(200, doc, html, "Cache-Control: public, max-age=99, no-transform"), nil, 200, docSafe, "rewritten", map[string]string{"Cache-Control": "private, no-cache, no-transform"}},
+		{"no-transform, left alone on request", Handler{NoTransform: "pass"}, respond(200, doc, html, "Cache-Control: no-transform"), nil, 200, doc, "passed:no_transform", nil},
 		{"no-store stays", Handler{}, respond(200, doc, html, "Cache-Control: no-store"), nil, 200, docSafe, "rewritten", map[string]string{"Cache-Control": "private, no-cache, no-store"}},
 		{"digests of the old body go", Handler{}, respond(200, doc, html, "Content-Digest: sha-256=:x:", "Digest: x"), nil, 200, docSafe, "rewritten", map[string]string{"Content-Digest": "", "Digest": ""}},
 		{"304 has the header of 200", Handler{}, respond(304, "", `Etag: "a"`), []string{"Accept: text/html"}, 304, "", "passed:no_body", map[string]string{"Vary": "Cookie, Sec-GPC"}},
@@ -414,6 +416,28 @@ func TestDoubledDirectiveWarnsOnce(t *testing.T) {
 	}
 	if n := in.logs.Len(); n != 1 || calls.Load() != 2 {
 		t.Errorf("%d warnings, %d requests", n, calls.Load())
+	}
+}
+
+func TestMetricsOfTwoSitesAreOne(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	for range 2 {
+		s := newSite(t, &Handler{}, respond(200, doc, html, "Set-Cookie: _ga=1"))
+		var err error
+		if s.h.metrics, err = newMetrics(reg); err != nil {
+			t.Fatal(err)
+		}
+		s.get(t)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprint(families)
+	for _, want := range []string{`label:{name:"outcome" value:"rewritten"} counter:{value:2`, `value:"marketing"} label:{name:"kind" value:"image"} counter:{value:2`, `value:"set"} counter:{value:2`} {
+		if !strings.Contains(strings.Join(strings.Fields(got), " "), want) {
+			t.Errorf("%s\nlacks %s", got, want)
+		}
 	}
 }
 

@@ -77,6 +77,11 @@ type Handler struct {
 	// is always closed.
 	Fail map[string]string `json:"fail,omitempty"`
 
+	// NoTransform says what `Cache-Control: no-transform` of the upstream means: `enforce` (default)
+	// rewrites all the same, since this is the site's own edge (RFC 9110, 7.7); `pass` leaves the
+	// body alone.
+	NoTransform string `json:"no_transform,omitempty"`
+
 	// Revision names the policy that visitors answer; by default it is a hash over the services and
 	// categories that this configuration declares. Changing it asks visitors again.
 	Revision string `json:"policy_revision,omitempty"`
@@ -85,12 +90,13 @@ type Handler struct {
 	// The counts beside them are always exact.
 	LogResources *int `json:"log_resources,omitempty"`
 
-	site   *rules.Site
-	shadow bool
-	logMax int
-	logger *zap.Logger
-	pages  *ristretto.Cache[string, *rules.Page]
-	nested *atomic.Bool // a doubled directive has been reported
+	site    *rules.Site
+	shadow  bool
+	logMax  int
+	logger  *zap.Logger
+	metrics *metrics
+	pages   *ristretto.Cache[string, *rules.Page]
+	nested  *atomic.Bool // a doubled directive has been reported
 }
 
 // heldBytes bounds what all rewriters of the process hold back together.
@@ -108,6 +114,8 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 var (
 	modeWords = []string{"enforce", "shadow"}
 	failWords = []string{"closed", "open"}
+
+	noTransformWords = []string{"enforce", "pass"}
 )
 
 // Provision sets up h: it compiles the catalogue and the site's rules.
@@ -125,6 +133,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logMax = 50
 	if h.LogResources != nil {
 		h.logMax = *h.LogResources
+	}
+	var err error
+	if reg := ctx.GetMetricsRegistry(); reg != nil {
+		if h.metrics, err = newMetrics(reg); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
 	}
 	cat, err := loadCatalogue(h.Catalogue)
 	if err != nil {
@@ -164,6 +178,7 @@ func (h *Handler) Validate() error {
 		}
 	}
 	word("mode", h.Mode, modeWords)
+	word("no_transform", h.NoTransform, noTransformWords)
 	for cause, how := range h.Fail {
 		if cause != "*" && !contains(causes, cause) {
 			errs = append(errs, fmt.Errorf("fail: unknown cause %q%s", cause, rules.DidYouMean(cause, causes)))

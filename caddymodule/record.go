@@ -56,6 +56,7 @@ func (rec *record) resource(res rules.Resource, d rules.Decision) {
 	if d.Ambiguous {
 		rec.ambiguous++
 	}
+	rec.h.metrics.resource(res.Kind, d)
 	for i := range rec.resources {
 		l := &rec.resources[i]
 		if l.kind == res.Kind && l.rule == d.Rule && l.host == d.Host && l.action == d.Action {
@@ -102,6 +103,7 @@ func (rec *record) log(status int) {
 	if rec.outcome == "clean" && (rec.edited || blocked > 0) {
 		rec.outcome = "rewritten" // in shadow mode: would have been
 	}
+	rec.h.metrics.response(rec)
 	if !rec.document && blocked == 0 && rec.setCookies.count == 0 {
 		return
 	}

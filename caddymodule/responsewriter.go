@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-consent/caddy-consent/rewriter"
 	"github.com/caddy-consent/caddy-consent/rules"
@@ -249,6 +250,10 @@ func (rw *responseWriter) decide(first []byte) {
 	case all:
 		rw.documentHeader(true, false)
 		rw.commit(pass, "all_allowed")
+		return
+	case rw.h.NoTransform == "pass" && httpguts.HeaderValuesContainsToken(h["Cache-Control"], "no-transform"):
+		rw.documentHeader(false, false)
+		rw.commit(pass, "passed:no_transform")
 		return
 	case !known:
 		rw.refuse(causeEncoding)

@@ -321,7 +321,7 @@ type attribute struct {
 
 func find(attrs []attribute, at int) (attribute, bool) {
 	for _, a := range attrs {
-		if a.from <= at && at <= a.to {
+		if a.from <= at && at < a.to {
 			return a, true
 		}
 	}

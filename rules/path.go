@@ -13,7 +13,8 @@ type pathMatcher struct {
 	parts  []string // of the path, between the stars; the first is anchored
 	key    string   // of the query
 	value  string
-	prefix bool // value is a prefix
+	prefix bool   // value is a prefix
+	start  string // key=value, how the query most often begins
 	loader bool
 	rule   string
 	weight int // longer patterns are more specific
@@ -33,6 +34,7 @@ func newPathMatcher(s *Service, r *PathRule) *pathMatcher {
 		m.weight += 1000
 		m.key, m.value, _ = strings.Cut(r.Query, "=")
 		m.value, m.prefix = strings.CutSuffix(m.value, "*")
+		m.start = m.key + "=" + m.value
 	}
 	return m
 }
@@ -66,8 +68,11 @@ func (m *pathMatcher) match(kind Kind, path, query string) bool {
 // matchQuery looks for the parameter. In script text the value is often computed, so that the
 // string ends before it: there the key alone is enough, or no query at all.
 func (m *pathMatcher) matchQuery(query string, cut bool) bool {
-	if cut && query == "" {
+	if cut && query == "" || m.prefix && strings.HasPrefix(query, m.start) {
 		return true
+	}
+	if !cut && m.prefix && strings.IndexByte(query, '&') < 0 {
+		return false
 	}
 	for query != "" {
 		var pair string

@@ -47,11 +47,13 @@ func (p *Policy) Decide(r Resource) Decision {
 		}
 		return Decision{Action: p.unless(SetOf(Marketing), nil), Ambiguous: true, Categories: SetOf(Marketing), Rule: "ambiguous:host", Host: host}
 	}
-	if sr, ok := p.site.hosts.longest(host); ok {
-		if sr.allow {
-			return Decision{Rule: sr.rule, Host: host}
+	if p.site.hosts.n > 0 {
+		if sr, ok := p.site.hosts.longest(host); ok {
+			if sr.allow {
+				return Decision{Rule: sr.rule, Host: host}
+			}
+			return Decision{Action: p.unless(sr.cats, nil), Categories: sr.cats, Rule: sr.rule, Host: host}
 		}
-		return Decision{Action: p.unless(sr.cats, nil), Categories: sr.cats, Rule: sr.rule, Host: host}
 	}
 	first := r.Page.sameSite(host)
 	if !first && p.site.firstParty.n > 0 {

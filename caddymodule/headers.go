@@ -250,7 +250,7 @@ func privateCache(h http.Header) {
 
 // filterHeader removes cookies and references that are not allowed from a header, informational
 // ones included.
-func (rw *responseWriter) filterHeader(status int) {
+func (rw *responseWriter) filterHeader() {
 	h := rw.Header()
 	for k, lines := range h {
 		switch {
@@ -264,7 +264,6 @@ func (rw *responseWriter) filterHeader(status int) {
 			rw.setHeader(h, k, rw.filterURLs(lines, rules.KindPrefetch, func(v string) string { return strings.Trim(firstValue(v), `"`) }))
 		}
 	}
-	_ = status
 }
 
 func (rw *responseWriter) setHeader(h http.Header, k string, lines []string) {

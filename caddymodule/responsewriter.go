@@ -84,7 +84,7 @@ func (rw *responseWriter) writeHeader(status int) {
 		return
 	}
 	if status < 200 {
-		rw.filterHeader(status)
+		rw.filterHeader()
 		rw.inner.WriteHeader(status)
 		if status == http.StatusSwitchingProtocols {
 			rw.status, rw.sent, rw.disp = status, true, pass
@@ -93,7 +93,7 @@ func (rw *responseWriter) writeHeader(status int) {
 		return
 	}
 	rw.status = status
-	rw.filterHeader(status)
+	rw.filterHeader()
 	rw.incremental = caddyhttp.IsIncremental(rw.Header())
 	rw.decide(nil)
 }
@@ -395,7 +395,7 @@ func (rw *responseWriter) finish() (broken bool) {
 	if rw.status == 0 && rw.disp == undecided {
 		// next wrote nothing: net/http will answer 200 with an empty body.
 		rw.status = http.StatusOK
-		rw.filterHeader(rw.status)
+		rw.filterHeader()
 	}
 	if rw.disp == undecided {
 		rw.rec.document = rw.docRequest

@@ -297,14 +297,20 @@ func (r *Rewriter) moveEdits(n, hold int) {
 	}
 }
 
-// insert adds text before the byte at offset at. Both readings may ask for the same edit.
+// insert adds text before the byte at offset at. Both readings may ask for the same edit: the first
+// stays, unless the later one's text begins with something that the first lacks.
 func (r *Rewriter) insert(at int, text ...string) {
 	i := len(r.edits)
 	for i > 0 && r.edits[i-1].at > at {
 		i--
 	}
 	if i > 0 && r.edits[i-1].at == at {
-		return
+		if text[0] == "" {
+			return
+		}
+		// A script's new type goes in even where the element is marked for another attribute.
+		r.edits = append(r.edits[:i-1], r.edits[i:]...)
+		i--
 	}
 	from := int32(len(r.arena))
 	for _, t := range text {

@@ -230,6 +230,15 @@ document.createElement("p")`, false},
 	{"own code", `document.createElement("script").src="/app.js";`, false},
 }
 
+// A script that is marked for another of its attributes still loses its type.
+func TestInlineLoaderWithABlockedStyle(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test")}
+	in := `<script style="background:url(http://tracker.test/x)">document.createElement("script").src="//www.googletagmanager.com/gtm.js?id="</script>`
+	if got := rewrite(t, o, in); !strings.HasPrefix(got, `<script type="text/plain" data-consent-`) || !strings.Contains(got, "url(data:,http") {
+		t.Errorf("%s", got)
+	}
+}
+
 func TestInlineLoaders(t *testing.T) {
 	o := Options{Policy: policy(t, "block_active"), Page: rules.NewPage("https", "site.test")}
 	for _, tt := range inlineTests {

@@ -325,8 +325,9 @@ func TestStreaming(t *testing.T) {
 			if _, err := io.WriteString(w, "<p>first</p><im"); err != nil {
 				return err
 			}
-			stop := make(chan struct{})
+			stop, stopped := make(chan struct{}), make(chan struct{})
 			go func() {
+				defer close(stopped)
 				for {
 					select {
 					case <-stop:
@@ -337,8 +338,9 @@ func TestStreaming(t *testing.T) {
 				}
 			}()
 			<-got
+			_, err := io.WriteString(w, "g>") // while flushes go on
 			close(stop)
-			_, err := io.WriteString(w, "g>")
+			<-stopped
 			return err
 		})
 		resp, err := http.Get(s.URL)
@@ -368,6 +370,21 @@ func TestEarlyFlush(t *testing.T) {
 	})
 	if a := s.get(t); a.StatusCode != 404 || a.body != docSafe {
 		t.Errorf("%d %q", a.StatusCode, a.body)
+	}
+}
+
+// A flush that comes when the handler is done touches nothing.
+func TestLateFlush(t *testing.T) {
+	var late http.ResponseWriter
+	s := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+		late = w
+		w.Header().Set("Content-Type", "text/html")
+		_, err := io.WriteString(w, doc)
+		return err
+	})
+	s.get(t)
+	if err := http.NewResponseController(late).Flush(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -52,7 +52,8 @@ type responseWriter struct {
 	status      int // of the final header, 0 before
 	disp        disposition
 	sent        bool // the final header is out
-	aborted     bool
+	aborted     bool // nothing more may be emitted
+	finished    bool // the handler is done: a late flush must not touch the connection
 	incremental bool
 	failed      string // the cause for which the response is broken off
 	docRequest  bool   // the request may be answered with a document
@@ -196,7 +197,7 @@ func (rw *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 func (rw *responseWriter) FlushError() error {
 	rw.mu.Lock()
 	defer rw.mu.Unlock()
-	if rw.aborted || rw.failed != "" || rw.disp == discard {
+	if rw.aborted || rw.finished || rw.failed != "" || rw.disp == discard {
 		return nil
 	}
 	if rw.status == 0 {
@@ -386,6 +387,7 @@ func (rw *responseWriter) finish() (broken bool) {
 	rw.mu.Lock()
 	defer rw.mu.Unlock()
 	defer rw.release()
+	rw.finished = true
 	if rw.failed != "" {
 		return true
 	}

@@ -97,6 +97,7 @@ type Handler struct {
 	metrics *metrics
 	pages   *ristretto.Cache[string, *rules.Page]
 	nested  *atomic.Bool // a doubled directive has been reported
+	plain   *atomic.Bool // missing compression has been reported
 }
 
 // heldBytes bounds what all rewriters of the process hold back together.
@@ -121,7 +122,7 @@ var (
 // Provision sets up h: it compiles the catalogue and the site's rules.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
-	h.nested = new(atomic.Bool)
+	h.nested, h.plain = new(atomic.Bool), new(atomic.Bool)
 	if h.CookieName == "" {
 		h.CookieName = "consent"
 	}

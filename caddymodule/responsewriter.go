@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -275,6 +276,7 @@ func (rw *responseWriter) decide(first []byte) {
 		rw.refuse(causeCharset)
 		return
 	}
+	rw.warnUncompressed(h)
 	rw.startRewriter(codings)
 	rw.documentHeader(false, true)
 	if rw.h.shadow {
@@ -285,6 +287,27 @@ func (rw *responseWriter) decide(first []byte) {
 		h.Del("Content-Encoding")
 	}
 	rw.commit(rewrite, "clean")
+}
+
+// warnUncompressed says once that pages leave uncompressed because whatever would compress them
+// stands inside of consent, which asks it for plain bytes.
+func (rw *responseWriter) warnUncompressed(h http.Header) {
+	if rw.h.shadow || !httpguts.HeaderValuesContainsToken(h["Vary"], "Accept-Encoding") || rw.h.plain.Load() {
+		return
+	}
+	for w := rw.inner; w != nil; {
+		if strings.HasPrefix(fmt.Sprintf("%T", w), "*encode.") {
+			return
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			break
+		}
+		w = u.Unwrap()
+	}
+	if rw.h.plain.CompareAndSwap(false, true) {
+		rw.h.logger.Warn("pages leave uncompressed, since what would compress them stands inside of consent: put encode before consent; outside of a route block Caddy orders them by itself")
+	}
 }
 
 // startRewriter makes the rewriter, behind a decoder where the body is coded.

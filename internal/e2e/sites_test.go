@@ -117,15 +117,23 @@ func TestDoubledDirectiveIsWarnedOf(t *testing.T) {
 	t.Errorf("no warning:\n%s", c.output())
 }
 
-// In a route the order is the author's: consent outside of encode would see compressed bytes. It
-// decodes them, so that nothing leaks, and says how to save the work.
-func TestConsentOutsideOfEncodeStillEnforces(t *testing.T) {
+// In a route the order is the author's. With encode inside of consent nothing leaks, but pages
+// leave uncompressed, and a warning says what to do.
+func TestEncodeInsideOfConsentIsWarnedOf(t *testing.T) {
 	up := startUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = w.Write([]byte(`<script src="https://cdn.aircall.io/c2c/v1/c2c.min.js"></script>` + strings.Repeat("<p>text</p>", 200)))
 	})
-	c := startCaddy(t, "http://:8080 {\n\troute {\n\t\tconsent\n\t\tencode gzip\n\t\treverse_proxy "+up+"\n\t}\n}\n")
-	if _, body := mustGet(t, c.url("8080", "/"), "Accept-Encoding: gzip"); !strings.Contains(body, `data-consent-service="aircall"`) {
-		t.Errorf("%.200s", body)
+	for order, warned := range map[string]bool{"consent\n\t\tencode gzip": true, "encode gzip\n\t\tconsent": false} {
+		c := startCaddy(t, "http://:8080 {\n\troute {\n\t\t"+order+"\n\t\treverse_proxy "+up+"\n\t}\n}\n")
+		for range 2 {
+			if _, body := mustGet(t, c.url("8080", "/"), "Accept-Encoding: br"); !strings.Contains(body, `data-consent-service="aircall"`) {
+				t.Errorf("%.200s", body)
+			}
+		}
+		c.records("response", 2)
+		if n := strings.Count(c.output(), "put encode before consent"); (n == 1) != warned {
+			t.Errorf("%s: %d warnings", order, n)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package rewriter
 
 import (
 	"bytes"
+	"hash/maphash"
 	"unsafe"
 
 	"github.com/caddy-consent/caddy-consent/rules"
@@ -31,11 +32,35 @@ func (r *Rewriter) decide(at int, kind rules.Kind, url []byte) rules.Decision {
 	return d
 }
 
-// record reports a decision on what stands at offset at, once for both readings.
+// seen is a resource on record: its offset in the document, kind and URL.
+type seen struct {
+	at   int64
+	hash uint64
+}
+
+// maxSeen bounds what is remembered while several readings go on.
+const maxSeen = 1 << 10
+
+// record reports a decision on what stands at offset at, once for all readings.
 func (r *Rewriter) record(at int, res rules.Resource, d rules.Decision) {
-	if r.o.Report != nil && at >= r.reported {
-		r.o.Report(res, d)
+	if r.o.Report == nil {
+		return
 	}
+	if r.n > 1 {
+		s := seen{r.offset + int64(at), maphash.String(seed, res.URL) + uint64(res.Kind)}
+		for i := range r.seen {
+			if r.seen[i] == s {
+				return
+			}
+		}
+		if len(r.seen) == maxSeen {
+			r.seen = append(r.seen[:0], r.seen[maxSeen/2:]...)
+		}
+		r.seen = append(r.seen, s)
+	} else if len(r.seen) > 0 {
+		r.seen = r.seen[:0]
+	}
+	r.o.Report(res, d)
 }
 
 // ambiguous is the decision on what cannot be read with certainty.
@@ -43,145 +68,169 @@ func ambiguous(rule string) rules.Decision {
 	return rules.Decision{Action: rules.Block, Ambiguous: true, Categories: rules.SetOf(rules.Marketing), Rule: rule}
 }
 
-// element looks for resources in the attributes of the start tag just read.
-func (r *Rewriter) element(rd *reader, foreign bool) {
-	switch rd.tag {
-	case tagScript:
-		r.scriptElement(rd, foreign)
-	case tagLink:
-		r.linkElement(rd)
-	case tagMeta:
-		r.metaElement(rd)
-	case tagInput:
-		if r.hasValue(rd, "type", "image") {
-			r.urls(rd, rules.KindImage, "src")
+// element looks for resources in the attributes of the start tag just read, for each of the readers
+// that rd stands for: the preload scanner goes by names, the tree builder by what it inserts.
+func (r *Rewriter) element(rd *reader) {
+	switch rd.el {
+	case elScript:
+		if rd.html || rd.svg {
+			r.scriptElement(rd)
 		}
-	case tagIframe:
-		for _, a := range rd.attrs {
-			if equalFold(r.name(rd, a), "srcdoc") {
-				r.srcdoc(rd, a)
+	case elLink:
+		if rd.html {
+			r.linkElement(rd)
+		}
+	case elMeta:
+		if rd.live {
+			r.metaElement(rd)
+		}
+	case elInput:
+		if rd.html && r.hasValue(rd, atType, "image") {
+			r.urls(rd, rules.KindImage, atSrc)
+		}
+	case elIframe:
+		if rd.live {
+			for _, a := range rd.attrs {
+				if a.id == atSrcdoc {
+					r.srcdoc(rd, a)
+				}
 			}
+			r.urls(rd, rules.KindFrame, atSrc)
 		}
-		r.urls(rd, rules.KindFrame, "src")
-	case tagFrame, tagFencedFrame:
-		r.urls(rd, rules.KindFrame, "src")
-	case tagEmbed:
-		r.urls(rd, rules.KindEmbed, "src", "code")
-	case tagObject:
-		r.urls(rd, rules.KindEmbed, "data")
-	case tagImg:
-		r.urls(rd, rules.KindImage, "src")
-		r.srcsets(rd, "srcset")
-	case tagSource:
-		r.urls(rd, rules.KindMedia, "src")
-		r.srcsets(rd, "srcset")
-	case tagMedia:
-		r.urls(rd, rules.KindMedia, "src")
-		r.urls(rd, rules.KindImage, "poster")
-	case tagTrack:
-		r.urls(rd, rules.KindMedia, "src")
-	case tagSVGImage: // in HTML <image> becomes <img>
-		r.urls(rd, rules.KindImage, "href", "xlink:href", "src")
-		r.srcsets(rd, "srcset")
-	case tagSVGUse, tagFeImage:
-		r.urls(rd, rules.KindImage, "href", "xlink:href")
-	case tagAnimate:
-		if r.hasValue(rd, "attributename", "href") || r.hasValue(rd, "attributename", "xlink:href") {
-			r.urls(rd, rules.KindImage, "to", "from", "by", "values")
+	case elFrame, elFencedFrame, elPortal:
+		if rd.live {
+			r.urls(rd, rules.KindFrame, atSrc)
 		}
-	case tagBase:
-		r.baseElement(rd)
+	case elEmbed:
+		if rd.live {
+			r.urls(rd, rules.KindEmbed, atSrc)
+		}
+	case elObject:
+		if rd.live {
+			r.urls(rd, rules.KindEmbed, atData)
+		}
+	case elImg:
+		if rd.html {
+			r.urls(rd, rules.KindImage, atSrc)
+			r.srcsets(rd, atSrcset)
+		}
+	case elSource:
+		if rd.html {
+			if rd.roles&trees == 0 || rd.parent == elVideo || rd.parent == elAudio {
+				r.urls(rd, rules.KindMedia, atSrc)
+			}
+			r.srcsets(rd, atSrcset)
+		}
+	case elVideo:
+		if rd.html {
+			r.urls(rd, rules.KindMedia, atSrc)
+			r.urls(rd, rules.KindImage, atPoster)
+		}
+	case elAudio:
+		if rd.live {
+			r.urls(rd, rules.KindMedia, atSrc)
+		}
+	case elTrack:
+		if rd.live && (rd.parent == elVideo || rd.parent == elAudio) {
+			r.urls(rd, rules.KindMedia, atSrc)
+		}
+	case elImage: // in HTML it becomes an img
+		if rd.svg {
+			r.urls(rd, rules.KindImage, atHref)
+			r.urls(rd, rules.KindImage, atXlinkHref)
+		}
+		if rd.live {
+			r.urls(rd, rules.KindImage, atSrc)
+			r.srcsets(rd, atSrcset)
+		}
+	case elUse, elFeImage:
+		if rd.svg {
+			r.urls(rd, rules.KindImage, atHref)
+			r.urls(rd, rules.KindImage, atXlinkHref)
+		}
+	case elAnimate, elSet:
+		if rd.svg {
+			r.animation(rd)
+		}
+	case elBase:
+		if rd.html {
+			r.baseElement(rd)
+		}
 	}
 	r.common(rd)
-	r.reported = max(r.reported, rd.start+1)
 }
 
 // common looks at the attributes that every element may have.
 func (r *Rewriter) common(rd *reader) {
+	if !rd.live && !rd.svg {
+		return
+	}
 	for _, a := range rd.attrs {
 		if a.val == a.valEnd {
 			continue
 		}
-		n := r.name(rd, a)
-		switch {
-		case equalFold(n, "style"):
+		switch a.id {
+		case atStyle:
 			r.styleAttr(rd, a)
-		case equalFold(n, "background"):
-			if hasBackground(r.in[rd.start+1 : rd.nameTo]) {
+		case atPaint:
+			if rd.svg {
+				r.styleAttr(rd, a)
+			}
+		case atBackground:
+			if rd.live && hasBackground(rd.el) {
 				r.url(rd, a, rules.KindImage)
 			}
-		case equalFold(n, "ping"):
-			if el := r.in[rd.start+1 : rd.nameTo]; equalFold(el, "a") || equalFold(el, "area") {
+		case atPing:
+			if rd.el == elA || rd.el == elArea {
 				r.pings(rd, a)
 			}
-		case equalFold(n, "attributionsrc"):
-			r.pings(rd, a)
-		case lazyAttr(n) != 0 && rd.tag > tagPlain && rd.tag < tagNoscript && rd.tag != tagScript:
-			if lazyAttr(n) == lazySrcset {
+		case atAttributionSrc:
+			if rd.el == elA || rd.el == elArea || rd.el == elImg || rd.el == elScript {
+				r.pings(rd, a)
+			}
+		case atEvent:
+			if rd.roles&scripting != 0 {
+				if d := r.findLoader(rd.start, r.value(rd, a)); d.Action == rules.Block {
+					r.block(rd, a, d)
+				}
+			}
+		case atLazySrc, atLazySrcset:
+			kind, ok := lazyKind(rd.el)
+			switch {
+			case !ok || rd.el == elScript:
+			case a.id == atLazySrcset:
 				r.srcset(rd, a)
-			} else {
-				r.url(rd, a, r.lazyKind(rd.tag))
+			default:
+				r.url(rd, a, kind)
 			}
 		}
 	}
 }
 
-// Attributes from which the scripts of lazy loaders fill src and srcset.
-const (
-	lazySrc = iota + 1
-	lazySrcset
-)
-
-func lazyAttr(name []byte) int {
-	if len(name) < 8 || lower[name[0]] != 'd' || !equalFold(name[:5], "data-") {
-		return 0
+// lazyKind returns the kind of resource that the script of a lazy loader makes of an element.
+func lazyKind(el elem) (rules.Kind, bool) {
+	switch el {
+	case elScript:
+		return rules.KindScript, true
+	case elIframe, elFrame, elFencedFrame:
+		return rules.KindFrame, true
+	case elEmbed, elObject:
+		return rules.KindEmbed, true
+	case elVideo, elAudio, elTrack:
+		return rules.KindMedia, true
+	case elLink:
+		return rules.KindStyle, true
+	case elImg, elImage, elSource, elInput:
+		return rules.KindImage, true
 	}
-	switch rest := name[5:]; {
-	case equalFold(rest, "src"), equalFold(rest, "lazy-src"), equalFold(rest, "original"), equalFold(rest, "rocket-src"),
-		equalFold(rest, "litespeed-src"), equalFold(rest, "orig-src"), equalFold(rest, "lazy"), equalFold(rest, "ezsrc"),
-		equalFold(rest, "opt-src"), equalFold(rest, "wpfc-original-src"), equalFold(rest, "pmdelayedscript"),
-		equalFold(rest, "href"), equalFold(rest, "rocket-lazyload-src"), equalFold(rest, "cfsrc"), equalFold(rest, "pagespeed-lazy-src"):
-		return lazySrc
-	case equalFold(rest, "srcset"), equalFold(rest, "lazy-srcset"), equalFold(rest, "rocket-srcset"), equalFold(rest, "ezsrcset"):
-		return lazySrcset
-	}
-	return 0
-}
-
-func (r *Rewriter) lazyKind(t tag) rules.Kind {
-	switch t {
-	case tagScript:
-		return rules.KindScript
-	case tagIframe, tagFrame, tagFencedFrame:
-		return rules.KindFrame
-	case tagEmbed, tagObject:
-		return rules.KindEmbed
-	case tagMedia, tagTrack:
-		return rules.KindMedia
-	case tagLink:
-		return rules.KindStyle
-	}
-	return rules.KindImage
-}
-
-// hasBackground reports whether browsers fetch the background attribute of an element.
-func hasBackground(name []byte) bool {
-	switch len(name) {
-	case 2:
-		return equalFold(name, "td") || equalFold(name, "th") || equalFold(name, "tr")
-	case 4:
-		return equalFold(name, "body")
-	case 5:
-		return equalFold(name, "table") || equalFold(name, "tbody") || equalFold(name, "thead") || equalFold(name, "tfoot")
-	}
-	return false
+	return rules.KindImage, false
 }
 
 // hasValue reports whether any of the element's attributes of that name has the lower-case
 // value; with duplicates the scanner believes the last, the tree builder the first.
-func (r *Rewriter) hasValue(rd *reader, name, want string) bool {
+func (r *Rewriter) hasValue(rd *reader, id attrName, want string) bool {
 	for _, a := range rd.attrs {
-		if equalFold(r.name(rd, a), name) && equalFold(bytes.Trim(r.value(rd, a), spaces), want) {
+		if a.id == id && equalFold(r.value(rd, a), want) {
 			return true
 		}
 	}
@@ -190,15 +239,20 @@ func (r *Rewriter) hasValue(rd *reader, name, want string) bool {
 
 const spaces = "\t\n\f\r "
 
-// urls decides on every attribute that has one of the names.
-func (r *Rewriter) urls(rd *reader, kind rules.Kind, names ...string) {
+// urls decides on the attribute of that name: on the first, which the tree builder believes, and
+// on the first that is not empty, which the preload scanner does for some elements.
+func (r *Rewriter) urls(rd *reader, kind rules.Kind, id attrName) {
+	seen := false
 	for _, a := range rd.attrs {
-		for _, n := range names {
-			if equalFold(r.name(rd, a), n) {
-				r.url(rd, a, kind)
-				break
-			}
+		if a.id != id {
+			continue
 		}
+		if a.val == a.valEnd && !seen && rd.el != elImg {
+			seen = true
+			continue
+		}
+		r.url(rd, a, kind)
+		return
 	}
 }
 
@@ -226,10 +280,14 @@ func (r *Rewriter) judge(at int, kind rules.Kind, url []byte) rules.Decision {
 	return r.decide(at, kind, url)
 }
 
-// block renames an attribute, and says on the element which rule asked for it.
+// block renames an attribute with all its duplicates, and says on the element which rule asked for it.
 func (r *Rewriter) block(rd *reader, a attr, d rules.Decision) {
-	r.insert(rd.start+int(a.name), renamePrefix)
 	r.mark(rd, d, "")
+	for _, b := range rd.attrs {
+		if b.id == a.id && (a.id != atEvent && a.id != atLazySrc && a.id != atLazySrcset && a.id != atPaint && a.id != atValues || b.name == a.name) {
+			r.insert(rd.start+int(b.name), renamePrefix)
+		}
+	}
 }
 
 // renamePrefix makes src data-consent-src.
@@ -245,11 +303,29 @@ func (r *Rewriter) mark(rd *reader, d rules.Decision, extra string) {
 		escapeAttr(d.Service), `" data-consent-rule="`, escapeAttr(d.Rule), `"`)
 }
 
-// srcsets decides on every attribute of that name as a list of image candidates.
-func (r *Rewriter) srcsets(rd *reader, name string) {
+// srcsets decides on the first attribute of that name as a list of image candidates.
+func (r *Rewriter) srcsets(rd *reader, id attrName) {
+	if a, ok := rd.find(id); ok {
+		r.srcset(rd, a)
+	}
+}
+
+// animation decides on the values that an animation gives to a reference of its parent.
+func (r *Rewriter) animation(rd *reader) {
+	if !r.hasValue(rd, atAttributeName, "href") && !r.hasValue(rd, atAttributeName, "xlink:href") {
+		return
+	}
 	for _, a := range rd.attrs {
-		if equalFold(r.name(rd, a), name) {
-			r.srcset(rd, a)
+		if a.id != atValues {
+			continue
+		}
+		for v := r.value(rd, a); len(v) > 0; {
+			url, rest, _ := bytes.Cut(v, []byte(";"))
+			if d := r.decide(rd.start, rules.KindImage, bytes.Trim(url, spaces)); d.Action == rules.Block {
+				r.block(rd, a, d)
+				break
+			}
+			v = rest
 		}
 	}
 }
@@ -290,34 +366,33 @@ func (r *Rewriter) pings(rd *reader, a attr) {
 
 // baseElement neutralises a base that is blocked; a kept one changes what relative URLs mean.
 func (r *Rewriter) baseElement(rd *reader) {
-	for _, a := range rd.attrs {
-		if !equalFold(r.name(rd, a), "href") || a.val == a.valEnd {
-			continue
-		}
-		v := r.value(rd, a)
-		if d := r.decide(rd.start, rules.KindBase, v); d.Action == rules.Block {
-			r.block(rd, a, d)
-			continue
-		}
-		if r.page == r.o.Page {
-			r.page = r.page.WithBase(string(v))
-		}
+	a, ok := rd.find(atHref)
+	if !ok || a.val == a.valEnd {
+		return
+	}
+	v := r.value(rd, a)
+	if d := r.decide(rd.start, rules.KindBase, v); d.Action == rules.Block {
+		r.block(rd, a, d)
+		return
+	}
+	if r.page == r.o.Page {
+		r.page = r.page.WithBase(string(v))
 	}
 }
 
 // metaElement blocks a meta refresh to a blocked URL.
 func (r *Rewriter) metaElement(rd *reader) {
-	if !r.hasValue(rd, "http-equiv", "refresh") {
+	e, ok := rd.find(atHTTPEquiv)
+	if !ok || !equalFold(r.value(rd, e), "refresh") {
 		return
 	}
-	for _, a := range rd.attrs {
-		if !equalFold(r.name(rd, a), "content") {
-			continue
-		}
-		if url := RefreshURL(r.value(rd, a)); len(url) > 0 {
-			if d := r.judge(rd.start, rules.KindNavigation, url); d.Action == rules.Block {
-				r.block(rd, a, d)
-			}
+	a, ok := rd.find(atContent)
+	if !ok {
+		return
+	}
+	if url := RefreshURL(r.value(rd, a)); len(url) > 0 {
+		if d := r.judge(rd.start, rules.KindNavigation, url); d.Action == rules.Block {
+			r.block(rd, a, d)
 		}
 	}
 }

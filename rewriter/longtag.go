@@ -24,25 +24,25 @@ func (r *Rewriter) enterLongTag(rd *reader) {
 	}
 	rd.st = stTag
 	whole := len(rd.attrs)
-	foreign := len(rd.ns) > 0 && !r.scannerOnly(rd)
 	rd.slash = false
-	switch rd.tag {
-	case tagScript:
+	r.placeLong(rd)
+	switch rd.el {
+	case elScript:
 		// What is not read could be its source, and its text could load.
 		d := ambiguous("ambiguous:tag-length")
 		r.record(rd.start, rules.Resource{Kind: rules.KindScript, Page: r.page}, d)
 		r.blockScript(rd, d)
 		rd.script = scriptText{}
-	case tagLink, tagMeta, tagInput, tagBase:
+	case elLink, elMeta, elInput, elBase:
 		d := ambiguous("ambiguous:tag-length")
 		r.record(rd.start, rules.Resource{Kind: rules.KindFetch, Page: r.page}, d)
 		for _, a := range rd.attrs {
-			if fetches(r.name(rd, a)) {
+			if fetches(a.id) {
 				r.block(rd, a, d)
 			}
 		}
 	default:
-		r.element(rd, foreign)
+		r.element(rd)
 	}
 	rd.attrs = rd.attrs[:whole]
 	r.longAttr(rd)
@@ -50,15 +50,34 @@ func (r *Rewriter) enterLongTag(rd *reader) {
 	rd.st, rd.start = stLongTag, -1
 }
 
-// fetches reports whether browsers fetch from an attribute of that name on some element.
-func fetches(name []byte) bool {
-	for _, n := range []string{"src", "href", "srcset", "srcdoc", "data", "poster", "content", "type", "rel", "http-equiv", "as",
-		"imagesrcset", "background", "xlink:href", "ping", "attributionsrc", "style", "code", "to", "values", "from"} {
-		if equalFold(name, n) {
-			return true
-		}
+// placeLong tells the tree builder of a tag whose rest is not read yet.
+func (r *Rewriter) placeLong(rd *reader) {
+	rd.html, rd.live, rd.svg = true, true, false
+	if rd.roles&trees != 0 {
+		at := rd.tree.start(token{key: rd.key, el: rd.el, noscr: rd.roles&scripting == 0, flag: r.treeFlag(rd)})
+		rd.live = !at.ignored
+		rd.svg = at.ns != nsHTML
+		rd.parent = at.parent
+		rd.pastEarly()
 	}
-	return false
+}
+
+// fetches reports whether browsers fetch from an attribute on some element, or read from it how
+// to.
+func fetches(id attrName) bool {
+	switch id {
+	case atNone, atLanguage, atEncoding, atFontBreak, atEvent, atLazySrc, atLazySrcset, atAttributeName:
+		return false
+	}
+	return true
+}
+
+// ownAttr reports whether an attribute of that name can fetch on the element that is being read.
+func (rd *reader) ownAttr(id attrName) bool {
+	if readsAttrs[rd.el]&readOwn != 0 {
+		return fetches(id)
+	}
+	return id == atStyle || id == atBackground && hasBackground(rd.el) || id == atPaint && rd.svg
 }
 
 // longAttr decides on the attribute whose value is cut by the limit. Its beginning is enough for
@@ -70,20 +89,21 @@ func (r *Rewriter) longAttr(rd *reader) {
 		return
 	}
 	a.valEnd = int32(rd.pos - rd.start)
-	name := r.name(rd, a)
-	if !fetches(name) || rd.tag == tagPlain && !equalFold(name, "style") && !equalFold(name, "background") {
+	a.id = attrOf(r.name(rd, a))
+	if !rd.ownAttr(a.id) {
 		return
 	}
+	rd.attrs = append(rd.attrs, a)
 	v := r.value(rd, a)
-	single := equalFold(name, "src") || equalFold(name, "href") || equalFold(name, "data") || equalFold(name, "poster") || equalFold(name, "xlink:href")
-	kind := r.lazyKind(rd.tag)
+	single := a.id == atSrc || a.id == atHref || a.id == atData || a.id == atPoster || a.id == atXlinkHref
+	kind, _ := lazyKind(rd.el)
 	if single && !(kind.Active() && schemeOf(v) != schemeOther) {
 		if d := r.decide(rd.start, kind, v); d.Action == rules.Block {
 			r.block(rd, a, d)
 		}
 		return
 	}
-	if equalFold(name, "style") && onlyData(v) {
+	if a.id == atStyle && onlyData(v) {
 		return
 	}
 	d := ambiguous("ambiguous:tag-length")
@@ -109,10 +129,8 @@ func (r *Rewriter) stepLongTag(rd *reader) bool {
 		if len(rd.attrs) > 0 {
 			a := rd.attrs[0]
 			rd.attrs = rd.attrs[:0]
-			if !rd.long.tooLong && fetches(r.name(rd, a)) && (rd.tag != tagPlain || equalFold(r.name(rd, a), "style")) {
-				d := ambiguous("ambiguous:tag-length")
-				r.record(rd.start, rules.Resource{Kind: r.lazyKind(rd.tag), Page: r.page}, d)
-				r.insert(rd.start+int(a.name), renamePrefix)
+			if !rd.long.tooLong && rd.ownAttr(attrOf(r.name(rd, a))) {
+				r.refuseLong(rd, a)
 			}
 			rd.long.tooLong = false
 			if !done {
@@ -123,9 +141,13 @@ func (r *Rewriter) stepLongTag(rd *reader) bool {
 		if done {
 			rd.start, rd.long = -1, longTag{}
 			rd.st = stData
-			if !rd.endTag {
-				r.enterText(rd, len(rd.ns) > 0 && !r.scannerOnly(rd))
+			if rd.endTag {
+				if rd.roles&trees != 0 {
+					rd.tree.end(rd.key, rd.el)
+				}
+			} else {
 				rd.script = scriptText{}
+				r.enterText(rd)
 			}
 			return true
 		}
@@ -146,14 +168,19 @@ func (r *Rewriter) stepLongTag(rd *reader) bool {
 // longAttrCut lets go of an attribute in the rest of a long tag that is itself too long.
 func (r *Rewriter) longAttrCut(rd *reader) {
 	if rd.as >= asAfterName {
-		if n := r.in[rd.start+int(rd.cur.name) : rd.start+int(rd.cur.nameEnd)]; fetches(n) && (rd.tag != tagPlain || equalFold(n, "style")) {
-			d := ambiguous("ambiguous:tag-length")
-			r.record(rd.start, rules.Resource{Kind: r.lazyKind(rd.tag), Page: r.page}, d)
-			r.insert(rd.start+int(rd.cur.name), renamePrefix)
+		if rd.ownAttr(attrOf(r.name(rd, rd.cur))) {
+			r.refuseLong(rd, rd.cur)
 		}
 	}
 	rd.long.tooLong = true
 	rd.start = -1
+}
+
+// refuseLong renames an attribute in the rest of a long tag.
+func (r *Rewriter) refuseLong(rd *reader, a attr) {
+	kind, _ := lazyKind(rd.el)
+	r.record(rd.start, rules.Resource{Kind: kind, Page: r.page}, ambiguous("ambiguous:tag-length"))
+	r.insert(rd.start+int(a.name), renamePrefix)
 }
 
 // lexLong reads one attribute of a long tag, or its end. Unlike lexAttrs it counts offsets from

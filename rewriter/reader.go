@@ -35,56 +35,95 @@ const (
 	asSlash
 )
 
+// roles are the readers of a browser that a reading stands for. Where they agree, one reading
+// stands for all of them.
+type roles uint8
+
+const (
+	scanOn  roles = 1 << iota // the preload scanner, scripting on
+	scanOff                   // the same, off
+	treeOn                    // the tree builder, scripting on
+	treeOff                   // the same, off
+
+	scanners  = scanOn | scanOff
+	trees     = treeOn | treeOff
+	scripting = scanOn | treeOn
+	everyRole = scanners | trees
+
+	maxReadings = 4
+)
+
 // attr is one attribute of the tag being read, in offsets from the tag's first byte.
 type attr struct {
 	name, nameEnd int32
 	val, valEnd   int32
 	quote         byte // '"', '\'' or 0
+	id            attrName
 }
 
-// reader is one reading of the document: a tokenizer and the stack of open foreign elements.
-// All positions are offsets in the window.
+// reader is one reading of the document: a tokenizer, and the tree builder's stack where it
+// stands for one. All positions are offsets in the window.
 type reader struct {
 	pos   int // next byte to read
 	start int // first byte of the tag, comment or text that is held; -1 if none
 	st    state
+	roles roles
+	early bool // white space and other text must be told apart: a frameset may follow
 
 	// The tag being read.
-	as      attrState
-	tag     tag
-	endTag  bool
-	slash   bool // self-closing
-	all     bool // record every attribute
-	nameTo  int  // end of the tag's name; in a comment its opening dashes
-	cur     attr
-	attrs   []attr
-	long    longTag
+	as     attrState
+	el     elem
+	key    key
+	endTag bool
+	slash  bool // self-closing
+	nameTo int  // end of the tag's name; in a comment its opening dashes
+	cur    attr
+	attrs  []attr
+	long   longTag
+
+	// What the tag just read is to the readers that this reading stands for.
+	html   bool // an HTML element to some of them
+	live   bool // an HTML element that the tree builder inserts
+	svg    bool // a foreign element
+	parent elem // the current node before it
+
 	until   string // end tag name that leaves stRaw
 	css     bool   // stRaw is a style element
 	cssText cssState
 	script  scriptText
+	inner   foreignText
 
-	// Open elements since the outermost svg or math, as the tree builder sees them; empty in HTML.
-	ns []element
+	tree tree
 }
 
-func (rd *reader) reset() {
-	*rd = reader{attrs: rd.attrs[:0], ns: rd.ns[:0], start: -1}
+func (rd *reader) reset(noQuirks bool) {
+	t := rd.tree
+	*rd = reader{attrs: rd.attrs[:0], start: -1, roles: everyRole, early: true, inner: foreignText{src: rd.inner.src[:0], offsets: rd.inner.offsets[:0], attrs: rd.inner.attrs[:0]}}
+	rd.tree = t
+	rd.tree.reset(noQuirks)
 }
 
-// copyFrom makes rd a second reading that stands where from does, at a token boundary.
+// copyFrom makes rd a second reading that stands where from does.
 func (rd *reader) copyFrom(from *reader) {
-	attrs, ns := rd.attrs[:0], rd.ns[:0]
+	attrs, inner, t := rd.attrs[:0], rd.inner, rd.tree
 	*rd = *from
-	rd.attrs, rd.ns = attrs, append(ns, from.ns...)
+	rd.attrs = append(attrs, from.attrs...)
+	rd.inner = inner
+	rd.inner.copyFrom(&from.inner)
+	rd.tree = t
+	rd.tree.copyFrom(&from.tree)
 }
 
 // hold returns the first byte that may still be edited.
 func (rd *reader) hold() int {
+	h := rd.pos
 	if rd.start >= 0 {
-		return rd.start
+		h = rd.start
 	}
-	return rd.pos
+	if rd.inner.on && rd.inner.hold < h {
+		h = rd.inner.hold
+	}
+	return h
 }
 
 // shift moves the window's begin n bytes on.
@@ -95,6 +134,7 @@ func (rd *reader) shift(n int) {
 	}
 	rd.nameTo -= n
 	rd.script.shift(n)
+	rd.inner.shift(n)
 }
 
 // step reads one token, or as much of one as there is. It returns false when it needs more input.
@@ -115,7 +155,7 @@ func (r *Rewriter) step(rd *reader) bool {
 	case stBogus:
 		return r.stepUntil(rd, ">")
 	case stCDATA:
-		return r.stepUntil(rd, "]]>")
+		return r.stepCDATA(rd)
 	case stLongTag:
 		return r.stepLongTag(rd)
 	}
@@ -124,12 +164,25 @@ func (r *Rewriter) step(rd *reader) bool {
 	return false
 }
 
-// stepData skips text up to the next tag or markup declaration and enters it.
+// margin is how many bytes the fast path may look ahead without asking whether they are there.
+const margin = 24
+
+// stepData skips text up to the next tag or markup declaration. While there is one reading it goes
+// on through whole tags; of several it reads one token, so that they meet at token boundaries.
 func (r *Rewriter) stepData(rd *reader) bool {
 	in := r.in
 	i := rd.pos
+	fast := r.n == 1 && !rd.inner.on
 	for {
 		j := bytes.IndexByte(in[i:], '<')
+		if j != 0 && rd.early {
+			r.earlyText(rd, in[i:], j)
+		}
+		if rd.inner.on {
+			if !r.innerText(rd, i, j) {
+				return false
+			}
+		}
 		if j < 0 {
 			rd.pos = len(in)
 			return false
@@ -140,6 +193,37 @@ func (r *Rewriter) stepData(rd *reader) bool {
 			return r.atEnd(rd)
 		}
 		c := in[i+1]
+		if fast && i+margin < len(in) {
+			if isLetter(c) {
+				if k, e := readName(in, i+1); e != 0 {
+					el := shortElem(k)
+					if readsAttrs[el] == 0 {
+						// Nothing in it can matter but attributes that every element may have.
+						end, self := skipTag(in, e, el)
+						if end != 0 && (!rd.tree.foreign() || bytes.IndexByte(in[e:end], '(') < 0) {
+							rd.tree.start(token{key: k, el: el, self: self})
+							if rd.early {
+								rd.pastEarly()
+							}
+							i = end
+							continue
+						}
+					} else if r.fastTag(rd, k, el, i, e) {
+						if rd.st != stData || r.n > 1 || rd.inner.on {
+							return true
+						}
+						i = rd.pos
+						continue
+					}
+				}
+			} else if c == '/' && isLetter(in[i+2]) {
+				if k, e := readName(in, i+2); e != 0 && in[e] == '>' {
+					rd.tree.end(k, shortElem(k))
+					i = e + 1
+					continue
+				}
+			}
+		}
 		if isLetter(c) {
 			rd.start, rd.endTag = i, false
 			rd.pos, rd.st = i+1, stTagName
@@ -169,7 +253,43 @@ func (r *Rewriter) stepData(rd *reader) bool {
 			rd.pos = i
 			return r.enterDeclaration(rd)
 		}
+		if rd.early {
+			rd.text()
+		}
+		if rd.inner.on {
+			rd.inner.add(in[i:i+1], i)
+		}
 		i++
+	}
+}
+
+// earlyText looks at the n bytes of character data that text begins with (all of it if n < 0)
+// while a frameset may still follow.
+func (r *Rewriter) earlyText(rd *reader, text []byte, n int) {
+	if n >= 0 {
+		text = text[:n]
+	}
+	for _, c := range text {
+		if class[c]&space == 0 && c != 0 {
+			rd.text()
+			return
+		}
+	}
+}
+
+func (rd *reader) text() {
+	if rd.tree.foreign() {
+		rd.tree.framesetOK = false
+		return
+	}
+	rd.tree.text()
+	rd.pastEarly()
+}
+
+// pastEarly notes that no frameset can follow any more.
+func (rd *reader) pastEarly() {
+	if !rd.tree.framesetOK && rd.tree.mode == inBody && !rd.tree.hasTemplate() {
+		rd.early = false
 	}
 }
 
@@ -202,12 +322,14 @@ func (r *Rewriter) enterDeclaration(rd *reader) bool {
 			if n < len(cdata) && !r.ended {
 				return false
 			}
-			if n == len(cdata) && rd.foreign() {
+			if n == len(cdata) && rd.roles&trees != 0 && rd.tree.foreign() {
 				// The preload scanner knows no namespaces: to it this is a bogus comment.
-				if b := r.fork(rd); b != nil {
-					b.pos, b.st = rd.pos+2+n, stCDATA
-				} else if rd == &r.second {
-					rd.pos, rd.st = rd.pos+2+n, stCDATA
+				t := rd
+				if rd.roles&scanners != 0 {
+					t = r.fork(rd, rd.roles&trees)
+				}
+				t.pos, t.st = rd.pos+2+n, stCDATA
+				if t == rd {
 					return true
 				}
 			}
@@ -215,6 +337,14 @@ func (r *Rewriter) enterDeclaration(rd *reader) bool {
 	}
 	if len(rest) == 0 && !r.ended {
 		return false
+	}
+	if rd.tree.mode == beforeHTML && len(rd.tree.stack) == 0 {
+		if len(rest) < 14 && !r.ended && bytes.IndexByte(rest, '>') < 0 {
+			return false
+		}
+		if len(rest) >= 12 && equalFold(rest[:7], "doctype") && equalFold(rest[8:12], "html") {
+			rd.tree.quirks = false
+		}
 	}
 	rd.pos, rd.st = rd.pos+2, stBogus
 	return true
@@ -264,6 +394,23 @@ func (r *Rewriter) stepUntil(rd *reader, mark string) bool {
 	rd.pos += j + len(mark)
 	rd.st = stData
 	return true
+}
+
+func (r *Rewriter) stepCDATA(rd *reader) bool {
+	from := rd.pos
+	found := r.stepUntil(rd, "]]>")
+	if rd.inner.on {
+		to := rd.pos
+		if found {
+			to -= len("]]>")
+		}
+		rd.inner.add(r.in[from:to], from)
+		r.innerStyle(rd, false)
+	}
+	if !found && r.ended {
+		r.leaveInner(rd)
+	}
+	return found
 }
 
 // stepRaw skips raw text or RCDATA up to its end tag.
@@ -319,6 +466,9 @@ const (
 
 // endTagAt reports whether the "<" at i begins an appropriate end tag.
 func (r *Rewriter) endTagAt(i int, name string) answer {
+	if i+1 < len(r.in) && r.in[i+1] != '/' {
+		return no
+	}
 	return r.wordAt(i+1, "/", name)
 }
 

@@ -66,10 +66,9 @@ type Rewriter struct {
 	buf   []byte // backing of held bytes
 	ended bool   // no more input will come
 
-	main        reader // the preload scanner's reading, and the tree builder's while they agree
-	second      reader // the tree builder's reading while forked
-	forked      bool
-	forkForeign bool // forked in foreign content, not at a noscript
+	readings [maxReadings]reader // the first n are in use
+	n        int
+	offBody  bool // without scripting the body has begun earlier
 
 	edits    []edit
 	arena    []byte // text of edits
@@ -79,7 +78,8 @@ type Rewriter struct {
 	charged  int
 	edited   bool
 	squeezed bool // the common budget is used up
-	reported int  // resources that begin before this offset are in the record
+	offset   int64  // of the window in the document
+	seen     []seen // what several readings have put on record, to have it there once
 	depth    int  // nesting of srcdoc and data: documents
 	err      error
 }
@@ -112,9 +112,10 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 	r.in, r.buf = nil, trim(r.buf)
 	r.out, r.arena, r.scratch = trim(r.out), trim(r.arena), trim(r.scratch)
 	r.edits = r.edits[:0]
-	r.main.reset()
-	r.second.reset()
-	r.forked, r.ended, r.edited, r.reported, r.depth, r.err = false, false, false, 0, 0, nil
+	r.readings[0].reset(false)
+	r.n, r.offBody = 1, false
+	r.ended, r.edited, r.offset, r.depth, r.err = false, false, 0, 0, nil
+	r.seen = r.seen[:0]
 }
 
 // trim empties b and lets go of a backing array too large to keep in a pool.
@@ -183,58 +184,18 @@ func (r *Rewriter) Abort() {
 // Edited reports whether any byte of the output differs from the input so far.
 func (r *Rewriter) Edited() bool { return r.edited }
 
-// run reads the window as far as it goes.
-func (r *Rewriter) run() {
-	for {
-		if !r.forked {
-			if !r.step(&r.main) {
-				return
-			}
-			continue
-		}
-		// Lockstep: the reading that is behind goes first, so that the two meet again at the
-		// first token boundary they share.
-		a, b := &r.main, &r.second
-		if a.pos == b.pos && a.st == stData && b.st == stData {
-			a.ns = append(a.ns[:0], b.ns...)
-			r.forked = false
-			continue
-		}
-		behind, other := a, b
-		if b.pos < a.pos {
-			behind, other = b, a
-		}
-		if r.step(behind) {
-			continue
-		}
-		if !r.step(other) {
-			return
-		}
-	}
-}
-
-// fork splits the reading in two: the main one goes on as it is, the second from the same point.
-// While already forked the two stay as they are.
-func (r *Rewriter) fork(rd *reader) *reader {
-	if r.forked {
-		return nil
-	}
-	r.forked = true
-	r.second.copyFrom(rd)
-	return &r.second
-}
-
 // settle writes the window up to the first byte that a reading still holds, with the edits made.
 func (r *Rewriter) settle() {
-	hold := r.main.hold()
-	if r.forked {
-		hold = min(hold, r.second.hold())
+	hold := len(r.in)
+	for i := range r.n {
+		hold = min(hold, r.readings[i].hold())
 	}
 	if hold > 0 {
 		r.emit(hold)
-		r.main.shift(hold)
-		r.second.shift(hold)
-		r.reported -= hold
+		for i := range r.n {
+			r.readings[i].shift(hold)
+		}
+		r.offset += int64(hold)
 	}
 	rest := r.in[hold:]
 	if len(r.buf) > 0 { // the window is buf itself

@@ -51,7 +51,7 @@ const (
 var elementTests = []struct{ name, in, want string }{
 	{"an external script", `<script src="§"></script>`, `<script{js} ~src="§"></script>`},
 	{"a script keeps its old type by another name", `<script type=module src=§>`, `<script{js} ~type=module ~src=§>`},
-	{"every duplicate of src and type", `<script src=/a SRC=§ type=a type=module></script>`, `<script{js} ~src=/a ~SRC=§ ~type=a ~type=module></script>`},
+	{"every duplicate of src and type", `<script src=§ SRC=/a type=a type=module></script>`, `<script{js} ~src=§ ~SRC=/a ~type=a ~type=module></script>`},
 	{"a JSON script is not run", `<script type="application/json" src="§"></script>`, ""},
 	{"a MIME parameter is not a JavaScript type", `<script type="text/javascript;charset=utf-8" src="§"></script>`, ""},
 	{"a script delayed by an optimizer", `<script type="rocketlazyloadscript" data-rocket-src="§"></script>`, `<script{js} ~type="rocketlazyloadscript" ~data-rocket-src="§"></script>`},
@@ -63,7 +63,7 @@ var elementTests = []struct{ name, in, want string }{
 	{"a picture source", `<picture><source srcset=§><img src=/a></picture>`, `<picture><source{} ~srcset=§><img src=/a></picture>`},
 	{"video, poster and track", `<video src=§ poster=§><track src=§></video>`, `<video{} ~src=§ ~poster=§><track{} ~src=§></video>`},
 	{"embed and object", `<embed src=§><object data=§></object>`, `<embed{} ~src=§><object{} ~data=§></object>`},
-	{"an image button", `<input type=" IMAGE" src=§><input type=text src=§>`, `<input{} type=" IMAGE" ~src=§><input type=text src=§>`},
+	{"an image button", `<input type="IMAGE" src=§><input type=" image" src=§><input type=text src=§>`, `<input{} type="IMAGE" ~src=§><input type=" image" src=§><input type=text src=§>`},
 	{"style sheet and hints", `<link rel=stylesheet href=§><link rel="dns-prefetch preconnect" href=§><link rel=canonical href=§>`,
 		`<link{} rel=stylesheet ~href=§><link{} rel="dns-prefetch preconnect" ~href=§><link rel=canonical href=§>`},
 	{"a preload and its candidates", `<link rel=preload as=image href=/a imagesrcset="§ 1x">`, `<link{} rel=preload as=image href=/a ~imagesrcset="§ 1x">`},

@@ -27,20 +27,34 @@ const (
 )
 
 // scriptElement decides on a script's source, or prepares to read its text.
-func (r *Rewriter) scriptElement(rd *reader, foreign bool) {
+func (r *Rewriter) scriptElement(rd *reader) {
 	rd.script = scriptText{from: rd.pos}
-	if r.noScripting(rd) {
-		return
-	}
 	kind := r.scriptKind(rd)
-	external := false
+	external, empty := false, false
 	var first rules.Decision
 	for _, a := range rd.attrs {
-		n := r.name(rd, a)
-		if a.val == a.valEnd || !(equalFold(n, "src") || lazyAttr(n) == lazySrc || foreign && (equalFold(n, "href") || equalFold(n, "xlink:href"))) {
+		switch a.id {
+		case atSrc:
+			// The tree builder believes the first, the scanner the first that is not empty.
+			if external || !rd.html {
+				continue
+			}
+			if a.val == a.valEnd {
+				empty = true
+				continue
+			}
+		case atLazySrc:
+			if a.val == a.valEnd {
+				continue
+			}
+		case atHref, atXlinkHref:
+			if !rd.svg || a.val == a.valEnd {
+				continue
+			}
+		default:
 			continue
 		}
-		external = true
+		external = external || a.id != atLazySrc
 		if kind != scriptRun {
 			continue
 		}
@@ -52,20 +66,19 @@ func (r *Rewriter) scriptElement(rd *reader, foreign bool) {
 		r.blockScript(rd, first)
 		return
 	}
-	// An empty src attribute still makes the text inert, but only to the tree builder.
 	rd.script.kind = kind
-	rd.script.held = !external && kind != scriptData && !r.scannerOnly(rd)
+	rd.script.held = !external && !empty && kind != scriptData && rd.roles&treeOn != 0
 }
 
 // blockScript makes a script inert: text/plain becomes its only type, and its sources go.
 func (r *Rewriter) blockScript(rd *reader, d rules.Decision) {
+	r.mark(rd, d, ` type="text/plain"`)
 	for _, a := range rd.attrs {
-		n := r.name(rd, a)
-		if equalFold(n, "src") || equalFold(n, "type") || equalFold(n, "href") || equalFold(n, "xlink:href") || lazyAttr(n) == lazySrc {
+		switch a.id {
+		case atSrc, atType, atHref, atXlinkHref, atLazySrc:
 			r.insert(rd.start+int(a.name), renamePrefix)
 		}
 	}
-	r.mark(rd, d, ` type="text/plain"`)
 }
 
 // scriptKind reads the type attributes. With duplicates the scanner believes the last, the tree
@@ -73,13 +86,13 @@ func (r *Rewriter) blockScript(rd *reader, d rules.Decision) {
 func (r *Rewriter) scriptKind(rd *reader) scriptKind {
 	kind, typed, language := scriptData, false, true
 	for _, a := range rd.attrs {
-		switch n := r.name(rd, a); {
-		case equalFold(n, "type"):
+		switch a.id {
+		case atType:
 			typed = true
 			if k := typeKind(r.value(rd, a)); k != scriptData && kind != scriptRun {
 				kind = k
 			}
-		case equalFold(n, "language"):
+		case atLanguage:
 			v := r.value(rd, a)
 			language = len(v) == 0 || isJavaScript("text/"+strings.ToLower(string(v)))
 		}
@@ -256,7 +269,6 @@ func (r *Rewriter) scriptEnd(rd *reader, to int) {
 	if d.Action == rules.Block {
 		r.blockScript(rd, d)
 	}
-	r.reported = max(r.reported, s.from+1)
 }
 
 // findURL decides on every string of a JSON text that is a URL with a host.

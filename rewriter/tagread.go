@@ -2,17 +2,252 @@ package rewriter
 
 import "bytes"
 
+// What an element's attributes are read for.
+const (
+	readOwn     = 1 << iota // attributes of its own that fetch, or contents that are text
+	readForTree             // an attribute that the tree builder asks for
+)
+
+// readsAttrs says which elements need more than a look for the attributes that every element may have.
+var readsAttrs = func() (t [elements]uint8) {
+	for e := elScript; e <= elFrameset; e++ {
+		t[e] = readOwn
+	}
+	t[elTable], t[elTbody], t[elThead], t[elTfoot], t[elTr], t[elTd], t[elTh] = 0, 0, 0, 0, 0, 0, 0
+	t[elFont], t[elAnnotationXML] = readForTree, readForTree
+	return t
+}()
+
+// watchedSecond is, for the first letters of the attributes that every element may have, their
+// second letter.
+var watchedSecond = func() (t [256]byte) {
+	for _, n := range []string{"style", "background", "ping", "attributionsrc", "onload"} {
+		t[n[0]], t[n[0]&^0x20] = n[1], n[1]
+	}
+	return t
+}()
+
+// skipTag passes over the attributes of an ordinary element from the end of its name on. It
+// returns the offset behind the tag's >, or 0 if the tag has to be read: an attribute in it may
+// matter, or it does not end in the window.
+func skipTag(in []byte, i int, el elem) (end int, self bool) {
+	slash := 0
+	for i < len(in) {
+		c := in[i]
+		if c == '>' {
+			return i + 1, slash == i
+		}
+		if class[c]&tagEnd != 0 { // space or slash
+			i++
+			if c == '/' {
+				slash = i
+			}
+			continue
+		}
+		if w := watchedSecond[c]; w != 0 && i+1 < len(in) && in[i+1]|0x20 == w {
+			if i = skipWatched(in, i, el); i == 0 {
+				return 0, false
+			}
+			continue
+		}
+		for i++; i < len(in) && class[in[i]]&nameEnd == 0; {
+			i++
+		}
+		if i+1 < len(in) && in[i] == '=' {
+			if q := in[i+1]; q == '"' || q == '\'' {
+				j := bytes.IndexByte(in[i+2:], q)
+				if j < 0 {
+					return 0, false
+				}
+				i += j + 3
+				continue
+			}
+		}
+		if i = skipOddValue(in, i); i == 0 {
+			return 0, false
+		}
+	}
+	return 0, false
+}
+
+// skipOddValue passes over whatever follows an attribute's name that is not ="…" or ='…'.
+func skipOddValue(in []byte, i int) int {
+	for i < len(in) && class[in[i]]&space != 0 {
+		i++
+	}
+	if i == len(in) {
+		return 0
+	}
+	if in[i] != '=' {
+		return i
+	}
+	for i++; i < len(in) && class[in[i]]&space != 0; {
+		i++
+	}
+	if i == len(in) {
+		return 0
+	}
+	switch q := in[i]; q {
+	case '>':
+		return i
+	case '"', '\'':
+		j := bytes.IndexByte(in[i+1:], q)
+		if j < 0 {
+			return 0
+		}
+		return i + j + 2
+	}
+	for i < len(in) && class[in[i]]&unqEnd == 0 {
+		i++
+	}
+	if i == len(in) {
+		return 0
+	}
+	return i
+}
+
+// skipWatched passes over an attribute whose name begins like one that every element may have,
+// if it is none, or its value certainly holds no reference.
+func skipWatched(in []byte, i int, el elem) int {
+	from := i
+	for i < len(in) && class[in[i]]&nameEnd == 0 {
+		i++
+	}
+	id := attrOf(in[from:i])
+	switch id {
+	case atStyle, atEvent:
+	case atBackground:
+		if !hasBackground(el) {
+			id = atNone
+		}
+	case atPing, atAttributionSrc:
+		if el != elA && el != elArea {
+			id = atNone
+		}
+	default:
+		id = atNone
+	}
+	val := i
+	if i = skipOddValue(in, i); i == 0 || id == atNone {
+		return i
+	}
+	v := in[val:i]
+	if id == atStyle && bytes.IndexByte(v, '(') < 0 && bytes.IndexByte(v, '&') < 0 ||
+		id == atEvent && bytes.IndexByte(v, '/') < 0 && bytes.IndexByte(v, '&') < 0 {
+		return i
+	}
+	return 0
+}
+
+// hasBackground reports whether browsers fetch the background attribute of an element.
+func hasBackground(el elem) bool {
+	switch el {
+	case elBody, elTable, elTbody, elThead, elTfoot, elTr, elTd, elTh:
+		return true
+	}
+	return false
+}
+
+// fastTag reads a whole start tag that lies in the window. It returns false, with nothing done, if
+// the tag does not end there.
+func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
+	in := r.in
+	rd.el, rd.key = el, k
+	rd.attrs = rd.attrs[:0]
+	slash := false
+	for {
+		for i < len(in) && class[in[i]]&space != 0 {
+			i++
+		}
+		if i == len(in) {
+			return false
+		}
+		switch in[i] {
+		case '>':
+			rd.start, rd.endTag, rd.slash, rd.nameTo = start, false, slash, r.nameEnd(start)
+			rd.pos = i + 1
+			r.finishTag(rd)
+			return true
+		case '/':
+			slash = true
+			i++
+			continue
+		}
+		slash = false
+		a := attr{name: int32(i - start)}
+		from := i
+		for i++; i < len(in) && class[in[i]]&nameEnd == 0; {
+			i++
+		}
+		a.nameEnd = int32(i - start)
+		a.id = attrOf(in[from:i])
+		to := 0
+		if i+1 < len(in) && in[i] == '=' && (in[i+1] == '"' || in[i+1] == '\'') {
+			j := bytes.IndexByte(in[i+2:], in[i+1])
+			if j < 0 {
+				return false
+			}
+			if a.id == atNone {
+				i += j + 3
+				continue
+			}
+			a.val, a.quote = int32(i+2-start), in[i+1]
+			to = i + 2 + j
+			i = to + 1
+		} else {
+			if to = skipOddValue(in, i); to == 0 {
+				return false
+			}
+			if to != i { // there may be a value
+				v := i
+				for class[in[v]]&space != 0 {
+					v++
+				}
+				if in[v] == '=' {
+					for v++; class[in[v]]&space != 0; {
+						v++
+					}
+					a.val = int32(v - start)
+					i = to
+					if q := in[v]; (q == '"' || q == '\'') && v < to {
+						a.quote = q
+						a.val++
+						to--
+					}
+				} else {
+					i, to = v, v
+				}
+			}
+		}
+		if a.id != atNone {
+			if a.val > 0 {
+				a.valEnd = int32(to - start)
+			}
+			rd.attrs = append(rd.attrs, a)
+		}
+	}
+}
+
+// nameEnd returns the end of the name of the start tag at an offset.
+func (r *Rewriter) nameEnd(start int) int {
+	i := start + 1
+	for class[r.in[i]]&tagEnd == 0 {
+		i++
+	}
+	return i
+}
+
 // stepTagName reads a tag's name and prepares to read its attributes.
 func (r *Rewriter) stepTagName(rd *reader) bool {
 	in := r.in
 	i := rd.pos
-	for i < len(in) && class[in[i]]&unqEnd == 0 && in[i] != '/' {
+	for i < len(in) && class[in[i]]&tagEnd == 0 {
 		i++
 	}
 	if i == len(in) {
 		rd.pos = i
 		if i-rd.start > r.maxTag() {
-			rd.tag, rd.nameTo = tagPlain, i
+			rd.el, rd.key, rd.nameTo = elUnknown, keyOf(in[rd.start:i]), i
 			r.enterLongTag(rd)
 			return true
 		}
@@ -22,14 +257,11 @@ func (r *Rewriter) stepTagName(rd *reader) bool {
 	if rd.endTag {
 		from++
 	}
-	rd.tag = tagOf(in[from:i])
+	rd.key = keyOf(in[from:i])
+	rd.el = elemOf(rd.key)
 	rd.nameTo, rd.pos = i, i
 	rd.attrs = rd.attrs[:0]
 	rd.slash = false
-	rd.all = rd.tag != tagPlain && rd.tag < tagNoscript && !rd.endTag
-	if (rd.tag == tagFont || rd.tag == tagAnnotationXML) && len(rd.ns) > 0 {
-		rd.all = true
-	}
 	rd.as, rd.st = asBefore, stTag
 	return true
 }
@@ -37,13 +269,14 @@ func (r *Rewriter) stepTagName(rd *reader) bool {
 // stepTag reads attributes up to the tag's end (HTML Standard, 13.2.5.32 to 13.2.5.40).
 func (r *Rewriter) stepTag(rd *reader) bool {
 	if r.lexAttrs(rd) {
-		return r.finishTag(rd)
+		r.finishTag(rd)
+		return true
 	}
 	if r.ended {
 		return r.atEnd(rd) // a tag cut off by the end of the document is dropped by browsers
 	}
 	limit := r.maxTag()
-	if rd.tag == tagScript {
+	if rd.el == elScript {
 		limit = max(limit, r.maxScript()) // its src may be the script itself, as a data: URL
 	}
 	if rd.pos-rd.start > limit {
@@ -157,35 +390,15 @@ func (r *Rewriter) lexAttrs(rd *reader) bool {
 	return false
 }
 
-// addAttr records the current attribute where its element, or any element, has a use for it.
+// addAttr records the current attribute if any element has a use for it.
 func (r *Rewriter) addAttr(rd *reader) {
-	a := rd.cur
-	if !rd.all {
-		if a.valEnd == a.val || rd.endTag {
-			return
-		}
-		switch n := a.nameEnd - a.name; lower[r.in[rd.start+int(a.name)]] {
-		case 's':
-			if n != int32(len("style")) {
-				return
-			}
-		case 'b':
-			if n != int32(len("background")) {
-				return
-			}
-		case 'p':
-			if n != int32(len("ping")) {
-				return
-			}
-		case 'a':
-			if n != int32(len("attributionsrc")) {
-				return
-			}
-		default:
-			return
-		}
+	if rd.endTag {
+		return
 	}
-	rd.attrs = append(rd.attrs, a)
+	a := rd.cur
+	if a.id = attrOf(r.in[rd.start+int(a.name) : rd.start+int(a.nameEnd)]); a.id != atNone {
+		rd.attrs = append(rd.attrs, a)
+	}
 }
 
 // name and raw are the bytes of an attribute's name and value in the window.
@@ -197,88 +410,125 @@ func (r *Rewriter) raw(rd *reader, a attr) []byte {
 	return r.in[rd.start+int(a.val) : rd.start+int(a.valEnd)]
 }
 
+// find returns the first attribute of that name.
+func (rd *reader) find(id attrName) (attr, bool) {
+	for _, a := range rd.attrs {
+		if a.id == id {
+			return a, true
+		}
+	}
+	return attr{}, false
+}
+
 // finishTag acts on a complete tag and sets the state that follows it.
-func (r *Rewriter) finishTag(rd *reader) bool {
+func (r *Rewriter) finishTag(rd *reader) {
 	rd.st = stData
 	if rd.endTag {
-		if len(rd.ns) > 0 && !r.scannerOnly(rd) {
-			rd.popEnd(r.in[rd.start+2 : rd.nameTo])
+		if rd.roles&trees != 0 {
+			rd.tree.end(rd.key, rd.el)
+			if rd.inner.on && len(rd.tree.stack) < rd.inner.depth {
+				r.leaveInner(rd)
+			}
 		}
 		rd.start = -1
-		return true
+		return
 	}
-	foreign := false
-	if (len(rd.ns) > 0 || rd.tag == tagSVG || rd.tag == tagMath) && !r.scannerOnly(rd) {
-		foreign = r.pushStart(rd)
+	switch rd.el {
+	case elNoscript:
+		// Text with scripting, markup without.
+		if off := rd.roles &^ scripting; off != 0 && off != rd.roles {
+			r.placeTag(r.fork(rd, off))
+		}
+	case elFrameset:
+		if off := r.splitFrameset(rd); off != nil {
+			r.placeTag(off)
+		}
 	}
-	if rd.tag != tagPlain || len(rd.attrs) > 0 {
-		r.element(rd, foreign)
-		r.enterText(rd, foreign)
+	r.placeTag(rd)
+}
+
+// placeTag acts on a start tag for the readers that rd stands for.
+func (r *Rewriter) placeTag(rd *reader) {
+	var at placed
+	rd.html, rd.live, rd.svg = rd.roles&scanners != 0, false, false
+	if rd.roles&trees != 0 {
+		t := token{key: rd.key, el: rd.el, self: rd.slash, noscr: rd.roles&scripting == 0}
+		if len(rd.attrs) > 0 {
+			t.flag = r.treeFlag(rd)
+		}
+		at = rd.tree.start(t)
+		rd.live = at.ns == nsHTML && !at.ignored
+		rd.svg = at.ns != nsHTML
+		rd.html = rd.html || rd.live
+		rd.parent = at.parent
+		rd.pastEarly()
+	}
+	if readsAttrs[rd.el]&readOwn != 0 || len(rd.attrs) > 0 {
+		r.element(rd)
+		r.enterText(rd)
 	}
 	if rd.st != stScript || !rd.script.held {
 		rd.start = -1
 	}
-	return true
 }
 
-// scannerOnly reports whether rd is the preload scanner's reading alone, which knows no
-// namespaces and runs no inline script.
-func (r *Rewriter) scannerOnly(rd *reader) bool {
-	return r.forked && r.forkForeign && rd == &r.main
+// treeFlag reads the attribute that the tree builder asks for on some elements.
+func (r *Rewriter) treeFlag(rd *reader) bool {
+	switch rd.el {
+	case elFont:
+		_, ok := rd.find(atFontBreak)
+		return ok
+	case elAnnotationXML:
+		if a, ok := rd.find(atEncoding); ok {
+			v := r.value(rd, a)
+			return equalFold(v, "text/html") || equalFold(v, "application/xhtml+xml")
+		}
+	case elInput:
+		if a, ok := rd.find(atType); ok {
+			return equalFold(r.value(rd, a), "hidden")
+		}
+	}
+	return false
 }
 
-// noScripting reports whether rd reads noscript contents as a browser without scripting does.
-func (r *Rewriter) noScripting(rd *reader) bool {
-	return r.forked && !r.forkForeign && rd == &r.second
-}
-
-// enterText switches the tokenizer's state for elements whose contents are text.
-func (r *Rewriter) enterText(rd *reader, foreign bool) {
+// enterText switches the tokenizer's state for elements whose contents are text: by name for the
+// preload scanner, by what was inserted for the tree builder.
+func (r *Rewriter) enterText(rd *reader) {
 	st, until := stRaw, ""
-	switch rd.tag {
-	case tagScript:
+	switch rd.el {
+	case elScript:
 		st = stScript
-	case tagStyle:
-		until = "style"
-	case tagTitle:
-		until = "title"
-	case tagTextarea:
-		until = "textarea"
-	case tagXmp:
-		until = "xmp"
-	case tagIframe:
-		until = "iframe"
-	case tagNoembed:
-		until = "noembed"
-	case tagNoframes:
-		until = "noframes"
-	case tagNoscript:
-		until = "noscript"
-	case tagPlaintext:
+	case elStyle, elTitle, elTextarea, elXmp, elIframe, elNoembed, elNoframes:
+		until = elementNames[rd.el]
+	case elNoscript:
+		if rd.roles&scripting == 0 {
+			return
+		}
+		until = elementNames[rd.el]
+	case elPlaintext:
 		st = stPlaintext
 	default:
 		return
 	}
-	if foreign {
-		// The tree builder goes on with markup, the preload scanner looks at the name only.
-		if rd == &r.second || r.forked {
+	if rd.roles&trees != 0 && !rd.live {
+		t := rd
+		if rd.roles&scanners != 0 {
+			t = r.fork(rd, rd.roles&trees)
+			rd.script.held = false
+		}
+		if rd.svg && !rd.slash && (rd.el == elStyle || rd.el == elScript) {
+			r.enterInner(t)
+		}
+		t.script.held = false
+		t.start = -1
+		if t == rd {
 			return
 		}
-		r.fork(rd).start = -1
-		r.forkForeign = true
+	}
+	if rd.roles&trees == 0 {
 		rd.script.held = false
 	}
-	if rd.tag == tagNoscript {
-		// Text with scripting, markup without.
-		if r.noScripting(rd) || rd == &r.second {
-			return
-		}
-		if !r.forked {
-			r.fork(rd).start = -1
-			r.forkForeign = false
-		}
-	}
 	rd.st, rd.until = st, until
-	rd.css = rd.tag == tagStyle
+	rd.css = rd.el == elStyle
 	rd.cssText = cssState{}
 }

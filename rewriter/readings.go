@@ -1,0 +1,122 @@
+package rewriter
+
+// run reads the window as far as it goes.
+func (r *Rewriter) run() {
+	for {
+		if r.n == 1 {
+			if !r.step(&r.readings[0]) {
+				return
+			}
+			continue
+		}
+		if !r.lockstep() {
+			return
+		}
+	}
+}
+
+// lockstep lets the reading that is furthest behind take a step, so that readings meet again at the
+// first token boundary that they share. It returns false when all of them need more input.
+func (r *Rewriter) lockstep() bool {
+	if r.join() {
+		return true
+	}
+	var tried [maxReadings]bool
+	for range r.n {
+		behind := -1
+		for i := range r.n {
+			if !tried[i] && (behind < 0 || r.readings[i].pos < r.readings[behind].pos) {
+				behind = i
+			}
+		}
+		tried[behind] = true
+		if r.step(&r.readings[behind]) {
+			return true
+		}
+	}
+	return false
+}
+
+// fork splits rd: a new reading takes over some of its roles from where it stands.
+func (r *Rewriter) fork(rd *reader, some roles) *reader {
+	c := &r.readings[r.n]
+	r.n++
+	c.copyFrom(rd)
+	c.roles = some
+	rd.roles &^= some
+	return c
+}
+
+// join makes one of two readings that will see the same from here on.
+func (r *Rewriter) join() bool {
+	for i := range r.n {
+		for j := i + 1; j < r.n; j++ {
+			if r.joinable(&r.readings[i], &r.readings[j]) {
+				a, b := &r.readings[i], &r.readings[j]
+				if a.roles&trees == 0 {
+					a.tree.copyFrom(&b.tree)
+					a.early = b.early
+				}
+				a.roles |= b.roles
+				r.n--
+				if j != r.n {
+					r.readings[j], r.readings[r.n] = r.readings[r.n], r.readings[j]
+				}
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (r *Rewriter) joinable(a, b *reader) bool {
+	if a.pos != b.pos || a.st != stData || b.st != stData || a.inner.on || b.inner.on {
+		return false
+	}
+	if a.roles&trees == 0 || b.roles&trees == 0 {
+		return true
+	}
+	if a.tree.equals(&b.tree) {
+		return true
+	}
+	// A noscript in the head whose markup is no metadata ends the head where scripting is off. All
+	// that this changes for what follows is whether a frameset counts.
+	on, off := a, b
+	if a.roles&scripting == 0 {
+		on, off = b, a
+	}
+	if on.roles&scripting == 0 || off.roles&scripting != 0 {
+		return false
+	}
+	head := on.tree.mode >= beforeHead && on.tree.mode <= afterHead && on.tree.mode != inHeadNoscript && !on.tree.hasTemplate() && len(on.tree.stack) <= 2 &&
+		off.tree.mode == inBody && len(off.tree.stack) == 2 && len(off.tree.formatting) == 0
+	if !head {
+		ok := on.tree.framesetOK
+		on.tree.framesetOK = off.tree.framesetOK
+		same := on.tree.equals(&off.tree)
+		on.tree.framesetOK = ok
+		if !same {
+			return false
+		}
+	}
+	if on.tree.framesetOK && !off.tree.framesetOK || head {
+		r.offBody = true
+	}
+	if on == b {
+		a.tree, b.tree = b.tree, a.tree
+		a.early, b.early = b.early, a.early
+	}
+	return true
+}
+
+// splitFrameset gives the readings with and without scripting their own way where a frameset
+// begins that only the former can see.
+func (r *Rewriter) splitFrameset(rd *reader) *reader {
+	if !r.offBody || rd.roles&treeOff == 0 || rd.roles&treeOn == 0 || !rd.tree.framesetOK {
+		return nil
+	}
+	c := r.fork(rd, rd.roles&(treeOff|scanOff))
+	c.tree.toBody()
+	c.tree.framesetOK = false
+	return c
+}

@@ -1,0 +1,552 @@
+package rewriter
+
+// tree is the tree builder's stack of open elements, without nodes: enough to know, at every
+// token, in which namespace the tokenizer stands and whether a start tag is inserted at all
+// (HTML Standard, 13.2.4 and 13.2.6, scripting aside). The zero value is not usable: call reset.
+type tree struct {
+	stack      []node
+	formatting []format // list of active formatting elements; id 0 is a marker
+	templates  []insertionMode
+	mode       insertionMode
+	nextID     uint32
+	over       int // open elements beyond maxOpen, which are counted only
+
+	slow        bool // the mode is none of those in which ordinary elements are just pushed
+	reconstruct bool // a formatting element may have been closed by others
+	form        bool // the form element pointer is set
+	framesetOK  bool
+	quirks      bool
+	lost        bool // nested too deep to follow exactly
+}
+
+// node is an open element.
+type node struct {
+	key   key
+	id    uint32
+	el    elem
+	ns    namespace
+	quick bool // its own end tag, while it is the current node, does nothing but close it
+	p     bool // a p element is in button scope here
+}
+
+type format struct {
+	key key
+	id  uint32
+}
+
+type namespace uint8
+
+const (
+	nsHTML namespace = iota
+	nsSVG
+	nsMath
+	nsMathHTML // annotation-xml whose contents are HTML
+)
+
+// insertionMode is an insertion mode (HTML Standard, 13.2.4.1). "text" and "in table text" do not
+// change the stack, "after body" and "after after body" behave like "in body" for tags.
+type insertionMode uint8
+
+const (
+	beforeHTML insertionMode = iota
+	beforeHead
+	inHead
+	inHeadNoscript
+	afterHead
+	inBody
+	inTable
+	inCaption
+	inColumnGroup
+	inTableBody
+	inRow
+	inCell
+	inTemplate
+	inFrameset
+	afterFrameset
+)
+
+// maxOpen bounds the stack. A page nested deeper is followed by counting, which is exact for
+// elements that are closed in the order in which they were opened.
+const maxOpen = 4096
+
+// maxFormat bounds the entries of one name behind the last marker in the list of active
+// formatting elements. The Standard has this limit of three for elements with equal attributes.
+const maxFormat = 3
+
+// token is what the tree builder needs of a tag.
+type token struct {
+	key   key
+	el    elem
+	self  bool // self-closing
+	flag  bool // font: color, face or size; annotation-xml: an HTML encoding; input: hidden
+	noscr bool // scripting is off
+}
+
+// placed says what became of a start tag.
+type placed struct {
+	ns      namespace
+	ignored bool
+	parent  elem // current node before it
+}
+
+func (t *tree) reset(noQuirks bool) {
+	*t = tree{stack: t.stack[:0], formatting: t.formatting[:0], templates: t.templates[:0], framesetOK: true, quirks: !noQuirks, slow: true}
+}
+
+func (t *tree) copyFrom(o *tree) {
+	stack, formatting, templates := append(t.stack[:0], o.stack...), append(t.formatting[:0], o.formatting...), append(t.templates[:0], o.templates...)
+	*t = *o
+	t.stack, t.formatting, t.templates = stack, formatting, templates
+}
+
+// equals reports whether two trees answer every later token alike.
+func (t *tree) equals(o *tree) bool {
+	if t.mode != o.mode || t.framesetOK != o.framesetOK || t.form != o.form || t.over != o.over || len(t.stack) != len(o.stack) ||
+		len(t.formatting) != len(o.formatting) || len(t.templates) != len(o.templates) {
+		return false
+	}
+	for i := range t.stack {
+		if t.stack[i].key != o.stack[i].key || t.stack[i].ns != o.stack[i].ns {
+			return false
+		}
+	}
+	for i := range t.formatting {
+		if t.formatting[i].key != o.formatting[i].key {
+			return false
+		}
+	}
+	for i := range t.templates {
+		if t.templates[i] != o.templates[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// top returns the current node, nil before the first element.
+func (t *tree) top() *node {
+	if n := len(t.stack); n > 0 {
+		return &t.stack[n-1]
+	}
+	return nil
+}
+
+// foreign reports whether the current node is not an HTML element, which is when <![CDATA[ is a
+// CDATA section (HTML Standard, 13.2.5.42).
+func (t *tree) foreign() bool {
+	n := len(t.stack)
+	return n > 0 && t.stack[n-1].ns != nsHTML
+}
+
+func (t *tree) setMode(m insertionMode) {
+	t.mode = m
+	t.slow = m < inBody || m == inColumnGroup || m >= inTemplate
+}
+
+// push opens an element.
+func (t *tree) push(k key, el elem, ns namespace) {
+	n := len(t.stack)
+	if n >= maxOpen {
+		t.over++
+		t.lost = true
+		return
+	}
+	t.nextID++
+	p := false
+	quick := false
+	if ns == nsHTML {
+		f := props[el]
+		p = el == elP || n > 0 && t.stack[n-1].p && f&buttonScope == 0
+		quick = f&structural == 0
+	} else if n > 0 {
+		p = t.stack[n-1].p && !isPoint(el, ns)
+	}
+	t.stack = append(t.stack, node{k, t.nextID, el, ns, quick, p})
+}
+
+// pop closes the current node.
+func (t *tree) pop() {
+	n := len(t.stack) - 1
+	if n <= 0 {
+		return
+	}
+	if nd := &t.stack[n]; nd.ns == nsHTML && props[nd.el]&formatting != 0 {
+		t.reconstruct = true
+	}
+	t.stack = t.stack[:n]
+}
+
+// popTo closes elements until the one at index i is closed.
+func (t *tree) popTo(i int) {
+	for j := i; j < len(t.stack) && !t.reconstruct; j++ {
+		if nd := &t.stack[j]; nd.ns == nsHTML && props[nd.el]&formatting != 0 {
+			t.reconstruct = true
+		}
+	}
+	t.stack = t.stack[:i]
+}
+
+// remove takes the element at index i out of the stack without closing those above it.
+func (t *tree) remove(i int) {
+	t.stack = append(t.stack[:i], t.stack[i+1:]...)
+	t.rescope(i)
+}
+
+// rescope makes node.p right again from index i up.
+func (t *tree) rescope(i int) {
+	for ; i < len(t.stack); i++ {
+		nd := &t.stack[i]
+		below := i > 0 && t.stack[i-1].p
+		if nd.ns == nsHTML {
+			nd.p = nd.el == elP || below && props[nd.el]&buttonScope == 0
+		} else {
+			nd.p = below && !isPoint(nd.el, nd.ns)
+		}
+	}
+}
+
+// isPoint reports whether a foreign element bounds a scope (HTML Standard, 13.2.4.2, "special").
+func isPoint(el elem, ns namespace) bool {
+	if ns == nsSVG {
+		return el == elForeignObject || el == elDesc || el == elTitle
+	}
+	return isTextPoint(el) || el == elAnnotationXML
+}
+
+func isTextPoint(el elem) bool {
+	return el == elMi || el == elMo || el == elMn || el == elMs || el == elMtext
+}
+
+// find returns the index of the topmost element el in scope, -1 if there is none. scope is the
+// property of the elements that bound it.
+func (t *tree) find(el elem, scope uint16) int {
+	for i := len(t.stack) - 1; i >= 0; i-- {
+		nd := &t.stack[i]
+		if nd.ns != nsHTML {
+			if scope&foreignBounds != 0 && isPoint(nd.el, nd.ns) {
+				return -1
+			}
+			continue
+		}
+		if nd.el == el {
+			return i
+		}
+		if props[nd.el]&scope&^foreignBounds != 0 {
+			return -1
+		}
+	}
+	return -1
+}
+
+// impliedEnd closes elements whose end tags may be left out, but not one named except.
+func (t *tree) impliedEnd(except elem) {
+	for n := len(t.stack) - 1; n > 0; n-- {
+		nd := &t.stack[n]
+		if nd.ns != nsHTML || props[nd.el]&implied == 0 || nd.el == except {
+			return
+		}
+		t.stack = t.stack[:n]
+	}
+}
+
+// closeUpTo closes the element el if it is in scope, and all above it.
+func (t *tree) closeUpTo(el elem, scope uint16) bool {
+	i := t.find(el, scope)
+	if i < 0 {
+		return false
+	}
+	t.popTo(i)
+	return true
+}
+
+// start places a start tag.
+func (t *tree) start(tok token) placed {
+	n := len(t.stack)
+	if n == 0 || t.slow {
+		return t.startSlow(tok)
+	}
+	cur := &t.stack[n-1]
+	if cur.ns != nsHTML {
+		return t.startSlow(tok)
+	}
+	parent := cur.el
+	switch act := actions[tok.el]; act {
+	case actPush:
+		if t.reconstruct {
+			t.reconstructFormatting()
+		}
+		t.push(tok.key, tok.el, nsHTML)
+	case actBlock:
+		if cur.p {
+			t.closeP()
+		}
+		t.push(tok.key, tok.el, nsHTML)
+	case actVoid:
+		if t.reconstruct {
+			t.reconstructFormatting()
+		}
+		t.framesetOK = false
+	case actNone:
+	case actText:
+		t.push(tok.key, tok.el, nsHTML)
+	case actFormat:
+		if t.reconstruct {
+			t.reconstructFormatting()
+		}
+		t.push(tok.key, tok.el, nsHTML)
+		t.addFormatting()
+	default:
+		return t.startSlow(tok)
+	}
+	return placed{parent: parent}
+}
+
+// end follows an end tag.
+func (t *tree) end(k key, el elem) {
+	n := len(t.stack) - 1
+	if t.over > 0 {
+		t.over--
+		return
+	}
+	if n > 0 {
+		if nd := &t.stack[n]; nd.key == k && nd.quick {
+			t.stack = t.stack[:n]
+			return
+		}
+	}
+	t.endSlow(k, el)
+}
+
+func (t *tree) closeP() {
+	t.closeUpTo(elP, buttonScope|foreignBounds)
+}
+
+// hasTemplate reports whether a template element is open.
+func (t *tree) hasTemplate() bool { return len(t.templates) > 0 }
+
+// text follows character data that is not white space.
+func (t *tree) text() {
+	switch {
+	case t.mode < inBody && len(t.stack) > 0 && t.foreign():
+	case t.mode == beforeHTML, t.mode == beforeHead, t.mode == inHead, t.mode == inHeadNoscript, t.mode == afterHead:
+		t.toBody()
+	case t.mode == inColumnGroup:
+		if top := t.top(); top != nil && top.el == elColgroup {
+			t.pop()
+			t.setMode(inTable)
+		}
+		return
+	case t.mode == inFrameset, t.mode == afterFrameset:
+		return
+	case t.mode == inTemplate:
+		t.switchTemplate(inBody)
+	}
+	t.framesetOK = false
+}
+
+// toBody goes on to "in body" from whatever comes before it.
+func (t *tree) toBody() {
+	if t.mode == beforeHTML {
+		t.push(keyHTML, elHTML, nsHTML)
+	}
+	t.stack = t.stack[:1]
+	t.push(keyBody, elBody, nsHTML)
+	t.setMode(inBody)
+}
+
+// switchTemplate changes the insertion mode of the innermost template's contents.
+func (t *tree) switchTemplate(m insertionMode) {
+	if n := len(t.templates); n > 0 {
+		t.templates[n-1] = m
+	}
+	t.setMode(m)
+}
+
+// resetMode is "reset the insertion mode appropriately" (HTML Standard, 13.2.4.1).
+func (t *tree) resetMode() {
+	for i := len(t.stack) - 1; i >= 0; i-- {
+		nd := &t.stack[i]
+		if nd.ns != nsHTML {
+			continue
+		}
+		m := inBody
+		switch nd.el {
+		case elTd, elTh:
+			m = inCell
+		case elTr:
+			m = inRow
+		case elTbody, elThead, elTfoot:
+			m = inTableBody
+		case elCaption:
+			m = inCaption
+		case elColgroup:
+			m = inColumnGroup
+		case elTable:
+			m = inTable
+		case elTemplate:
+			m = t.templates[len(t.templates)-1]
+		case elHead:
+			m = inHead
+		case elBody:
+		case elFrameset:
+			m = inFrameset
+		case elHTML:
+			m = afterHead
+		default:
+			continue
+		}
+		t.setMode(m)
+		return
+	}
+	t.setMode(inBody)
+}
+
+// lastMarker returns the index behind the last marker in the list of active formatting elements.
+func (t *tree) lastMarker() int {
+	i := len(t.formatting)
+	for i > 0 && t.formatting[i-1].id != 0 {
+		i--
+	}
+	return i
+}
+
+func (t *tree) clearToMarker() {
+	i := t.lastMarker()
+	t.formatting = t.formatting[:max(0, i-1)]
+}
+
+// addFormatting puts the current node into the list of active formatting elements.
+func (t *tree) addFormatting() {
+	if t.over > 0 {
+		return
+	}
+	nd := t.top()
+	first, count := -1, 0
+	for i := t.lastMarker(); i < len(t.formatting); i++ {
+		if t.formatting[i].key == nd.key {
+			if first < 0 {
+				first = i
+			}
+			count++
+		}
+	}
+	if count >= maxFormat {
+		t.formatting = append(t.formatting[:first], t.formatting[first+1:]...)
+	}
+	t.formatting = append(t.formatting, format{nd.key, nd.id})
+}
+
+// indexOf returns the index of an open element, -1 if it is not open.
+func (t *tree) indexOf(id uint32) int {
+	for i := len(t.stack) - 1; i >= 0; i-- {
+		if t.stack[i].id == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// reconstructFormatting is "reconstruct the active formatting elements" (HTML Standard, 13.2.4.3).
+func (t *tree) reconstructFormatting() {
+	t.reconstruct = false
+	i := len(t.formatting)
+	for i > 0 && t.formatting[i-1].id != 0 && t.indexOf(t.formatting[i-1].id) < 0 {
+		i--
+	}
+	for ; i < len(t.formatting); i++ {
+		k := t.formatting[i].key
+		t.push(k, elemOf(k), nsHTML)
+		t.formatting[i].id = t.nextID
+	}
+}
+
+// adopt is the adoption agency algorithm for an end tag (HTML Standard, 13.2.6.4.7). It reports
+// whether the tag is to be handled like any other end tag.
+func (t *tree) adopt(k key) (other bool) {
+	inList := func(id uint32) int {
+		for i := len(t.formatting) - 1; i >= 0; i-- {
+			if t.formatting[i].id == id {
+				return i
+			}
+		}
+		return -1
+	}
+	if top := t.top(); top.key == k && top.ns == nsHTML && inList(top.id) < 0 {
+		t.stack = t.stack[:len(t.stack)-1]
+		return false
+	}
+	for range 8 {
+		f := len(t.formatting) - 1
+		for f >= 0 && t.formatting[f].id != 0 && t.formatting[f].key != k {
+			f--
+		}
+		if f < 0 || t.formatting[f].id == 0 {
+			return true
+		}
+		fe := t.indexOf(t.formatting[f].id)
+		if fe < 0 {
+			t.formatting = append(t.formatting[:f], t.formatting[f+1:]...)
+			return false
+		}
+		block := -1
+		for i := len(t.stack) - 1; i > fe; i-- {
+			nd := &t.stack[i]
+			if nd.ns == nsHTML && props[nd.el]&bounds != 0 || nd.ns != nsHTML && isPoint(nd.el, nd.ns) {
+				return false // not in scope
+			}
+			if nd.ns == nsHTML && props[nd.el]&special != 0 {
+				block = i
+			}
+		}
+		if block < 0 {
+			t.popTo(fe)
+			t.formatting = append(t.formatting[:f], t.formatting[f+1:]...)
+			return false
+		}
+		blockID := t.stack[block].id
+		bookmark := f
+		count := 0
+		for i := block - 1; i > fe; i-- {
+			count++
+			l := inList(t.stack[i].id)
+			if count > 3 && l >= 0 {
+				t.formatting = append(t.formatting[:l], t.formatting[l+1:]...)
+				if l < f {
+					f--
+				}
+				if l < bookmark {
+					bookmark--
+				}
+				l = -1
+			}
+			if l < 0 {
+				t.stack = append(t.stack[:i], t.stack[i+1:]...)
+				continue
+			}
+			t.nextID++
+			t.stack[i].id, t.formatting[l].id = t.nextID, t.nextID
+			if blockID == t.stack[min(i+1, len(t.stack)-1)].id {
+				bookmark = l + 1
+			}
+		}
+		t.nextID++
+		clone := t.stack[fe]
+		clone.id = t.nextID
+		t.formatting = append(t.formatting[:f], t.formatting[f+1:]...)
+		if bookmark > f {
+			bookmark--
+		}
+		bookmark = min(bookmark, len(t.formatting))
+		t.formatting = append(t.formatting, format{})
+		copy(t.formatting[bookmark+1:], t.formatting[bookmark:])
+		t.formatting[bookmark] = format{k, clone.id}
+		t.stack = append(t.stack[:fe], t.stack[fe+1:]...)
+		at := t.indexOf(blockID) + 1
+		t.stack = append(t.stack, node{})
+		copy(t.stack[at+1:], t.stack[at:])
+		t.stack[at] = clone
+		t.rescope(fe)
+		t.reconstruct = true
+	}
+	return false
+}

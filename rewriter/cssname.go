@@ -201,7 +201,9 @@ func (c *cssText) urlFunction(first, open, to int, bare bool) (int, bool) {
 	src, st := c.src, c.st
 	i := open + 1
 	if c.progress > i {
-		i = c.begin
+		if i = c.begin; src[i-1] == '"' || src[i-1] == '\'' {
+			i--
+		}
 	}
 	for i < to && class[src[i]]&space != 0 {
 		i++

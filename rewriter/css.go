@@ -56,6 +56,9 @@ type cssText struct {
 	progress int // up to here the reference that was held is known to have no end
 	begin    int // where its URL begins
 
+	needles   [len(cssNeedles)]int // where the next of each stands in src[:needlesTo]
+	needlesTo int
+
 	scanner, scannerEnd int // the last URL that the preload scanner fetches
 }
 
@@ -114,6 +117,9 @@ var cssStop = func() (t [256]bool) {
 	return t
 }()
 
+// cssNeedles are the bytes that may begin a construct anywhere.
+const cssNeedles = `("/'@\`
+
 // next returns the offset of the next byte of src[i:to] that may begin a construct, or to.
 func (c *cssText) next(i, to int) int {
 	src := c.src[:to]
@@ -123,22 +129,25 @@ func (c *cssText) next(i, to int) int {
 		}
 		return i
 	}
-	// Eight bytes at a time: ' and / differ in one bit, the others are compared alone.
-	for ; i+8 <= len(src); i += 8 {
-		w := binary.LittleEndian.Uint64(src[i:])
-		m := zeroBytes((w|8*ones)^'/'*ones) | zeroBytes(w^'"'*ones) | zeroBytes(w^'('*ones) |
-			zeroBytes(w^'@'*ones) | zeroBytes(w^'\\'*ones)
-		if m &= highs; m != 0 {
-			return i + bits.TrailingZeros64(m)>>3
-		}
+	// Each needle is looked for once: where the next one of its kind stands is kept.
+	if c.needlesTo != to {
+		c.needlesTo = to
+		c.needles = [len(cssNeedles)]int{}
 	}
-	for ; i < len(src); i++ {
-		switch src[i] {
-		case '/', '"', '\'', '@', '(', '\\':
-			return i
+	first := to
+	for k := range c.needles {
+		p := c.needles[k]
+		if p <= i {
+			if p = bytes.IndexByte(src[i:], cssNeedles[k]); p < 0 {
+				p = to
+			} else {
+				p += i
+			}
+			c.needles[k] = p
 		}
+		first = min(first, p)
 	}
-	return i
+	return first
 }
 
 const (

@@ -50,9 +50,13 @@ func (c *cssText) judge(i, end int, url []byte, imported bool) {
 		at = c.offset(i)
 	}
 	kind := c.kind()
+	data := schemeOf(url) == schemeData
+	if data && !imported {
+		return // its contents are an image or a font
+	}
 	if imported {
 		kind = rules.KindStyle
-		if schemeOf(url) == schemeData {
+		if data {
 			if d := c.r.judgeSheet(at, url, c.sheets); d.Action == rules.Block {
 				c.refuse(i, d, true)
 			}

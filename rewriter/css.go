@@ -206,7 +206,7 @@ func (c *cssText) tokens(i, to int) int {
 		case '{', ';':
 			st.ignored = false
 		case '}':
-			st.fontFace = false
+			st.ignored, st.fontFace = false, false
 		}
 		if !ok {
 			return c.cut(j)

@@ -2,23 +2,41 @@ package rewriter
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 
 	"github.com/caddy-consent/caddy-consent/rules"
 )
 
 // cssState is where a style sheet is being read, kept across writes.
 type cssState struct {
-	comment  bool // inside a comment
-	skip     byte // inside a reference too long to hold: its closing quote or ')'
-	imported bool // after @import: a string is a URL
-	ignored  bool // after @namespace: no URL is fetched
-	fontFace bool // inside @font-face
-	set      int  // depth of parentheses inside image-set(): strings are URLs
+	mode     cssMode
+	quote    byte       // of the string in cssString
+	imported bool       // behind @import: the next token is the URL
+	ignored  bool       // behind @namespace: no URL is fetched
+	fontFace bool       // inside @font-face
+	decl     cssDecl    // the statement that is being read
+	set      int        // depth of parentheses inside a function whose strings are URLs
+	scanned  int        // how far the reference that is held has been read, from its first byte
+	url      int        // where its URL begins, from its first byte; 0 if none is held
+	ref      rules.Kind // what that URL would be fetched as
+	head     cssHead    // the preload scanner's reading
 }
 
-// cssText reads CSS and puts blocked references out of use by an insertion of "data:," in front
-// of their URL. It is a tokenizer of the few constructs that matter: comments, strings, escapes,
-// functions and at-rules (CSS Syntax Level 3, 4.3).
+// cssMode is the construct that the window begins inside.
+type cssMode uint8
+
+const (
+	cssPlain   cssMode = iota
+	cssComment         // up to */
+	cssString          // up to the quote or a newline
+	cssURL             // an unquoted URL that is decided, up to )
+	cssName            // a name too long to be one that matters
+)
+
+// cssText reads CSS and puts blocked references out of use by an insertion in front of their URL.
+// It is a tokenizer of the few constructs that matter: comments, strings, escapes, functions and
+// at-rules (CSS Syntax Level 3, 4.3).
 type cssText struct {
 	r       *Rewriter
 	at      int // offset in the window of src[0]
@@ -28,12 +46,29 @@ type cssText struct {
 	st      *cssState
 	final   bool // no more text follows src[:to]
 
+	dry     bool // decide only, the text is not part of the page
+	sheets  int  // depth of style sheets in data: URLs
 	blocked bool
 	first   rules.Decision
+
+	floor    int // no name begins before this offset
+	known    int // up to here st.decl is up to date
+	progress int // up to here the reference that was held is known to have no end
+	begin    int // where its URL begins
+
+	needles   [len(cssNeedles)]int // where the next of each stands in src[:needlesTo]
+	needlesTo int
+
+	scanner, scannerEnd int // the last URL that the preload scanner fetches
 }
 
-// inert goes in front of a blocked URL: what follows becomes the text of an empty document.
-const inert = "data:,"
+// inert goes in front of a blocked URL: what follows becomes the text of an empty document. In
+// quirks mode browsers read that as a style sheet, so an @import that could have a rule in its
+// text gets inertSheet.
+const (
+	inert      = "data:,"
+	inertSheet = "about:invalid#"
+)
 
 // scanCSS reads the style element's text in[from:to] and returns how far it came.
 func (r *Rewriter) scanCSS(rd *reader, from, to int, final bool) int {
@@ -45,366 +80,339 @@ func (r *Rewriter) scanCSS(rd *reader, from, to int, final bool) int {
 	return n
 }
 
-// Stops of the main loop.
+// scan reads src[i:to] and returns the offset of the first construct that is cut off by the end,
+// or to.
+func (c *cssText) scan(i, to int) int {
+	st := c.st
+	if c.inAttr() {
+		st.head.done = true
+	}
+	pos := i + st.head.ahead // the preload scanner goes ahead, one rule at a time
+	for more := true; more; {
+		limit := to
+		if more = false; !st.head.done {
+			pos, limit, more = c.scanHead(pos, to)
+		}
+		c.progress, c.begin = i+st.scanned, i+st.url
+		st.scanned, st.url = 0, 0
+		final := c.final
+		c.final = final && limit == to
+		i = c.tokens(i, limit)
+		c.final = final
+	}
+	if st.head.ahead = 0; !st.head.done {
+		st.head.ahead = pos - i
+	}
+	return i
+}
+
+// inAttr reports whether the text is that of a style attribute, which has no at-rules.
+func (c *cssText) inAttr() bool { return c.owner >= 0 && !c.dry }
+
+// Bytes at which the main loop stops where a block, a parenthesis or a semicolon ends something.
 var cssStop = func() (t [256]bool) {
-	for _, c := range `/"'@(){}\;` {
+	for _, c := range `/"'@(){};\` {
 		t[c] = true
 	}
 	return t
 }()
 
-// scan reads src[i:to] and returns the offset of the first construct that is cut off by the end,
-// or to.
-func (c *cssText) scan(i, to int) int {
-	src := c.src
-	if c.st.comment || c.st.skip != 0 {
-		if i = c.resume(i, to); i >= to {
-			return to
+// cssNeedles are the bytes that may begin a construct anywhere.
+const cssNeedles = `("/'@\`
+
+// next returns the offset of the next byte of src[i:to] that may begin a construct, or to.
+func (c *cssText) next(i, to int) int {
+	src := c.src[:to]
+	if st := c.st; st.set > 0 || st.ignored || st.fontFace {
+		for i < len(src) && !cssStop[src[i]] {
+			i++
+		}
+		return i
+	}
+	// Each needle is looked for once: where the next one of its kind stands is kept.
+	if c.needlesTo != to {
+		c.needlesTo = to
+		c.needles = [len(cssNeedles)]int{}
+	}
+	first := to
+	for k := range c.needles {
+		p := c.needles[k]
+		if p <= i {
+			if p = bytes.IndexByte(src[i:], cssNeedles[k]); p < 0 {
+				p = to
+			} else {
+				p += i
+			}
+			c.needles[k] = p
+		}
+		first = min(first, p)
+	}
+	return first
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// zeroBytes sets the high bit of each zero byte of w; above the lowest one there may be others,
+// and other bits must be masked off.
+func zeroBytes(w uint64) uint64 { return (w - ones) &^ w }
+
+// tokens is scan for the tree builder's reading.
+func (c *cssText) tokens(i, to int) int {
+	st := c.st
+	c.floor, c.known = i, i
+	if st.mode != cssPlain {
+		if i = c.resume(i, to); st.mode != cssPlain {
+			return i
 		}
 	}
-	start := i
+	src := c.src
 	for i < to {
-		if !cssStop[src[i]] {
-			i++
+		if st.imported {
+			j, ok := c.importURL(i, to)
+			if !ok {
+				return c.cut(j)
+			}
+			if i = j; st.mode != cssPlain || i >= to {
+				break
+			}
 			continue
 		}
+		if i = c.next(i, to); i == to {
+			break
+		}
+		ok := true
+		j := i + 1
 		switch src[i] {
 		case '/':
-			if i+1 == to && !c.final {
-				return i
+			if j == to && !c.final {
+				return c.cut(i)
 			}
-			if i+1 < to && src[i+1] == '*' {
-				c.st.comment = true
-				if i = c.resume(i+2, to); i >= to {
-					return to
-				}
-				continue
+			if j < to && src[j] == '*' {
+				j = c.comment(i, to)
 			}
-			i++
 		case '"', '\'':
-			end := c.stringEnd(i, to)
-			if end < 0 {
-				if !c.final {
-					return i
-				}
-				end = to
-			}
-			if c.st.imported || c.st.set > 0 {
-				c.reference(i+1, end)
-			}
-			if i = end; i < to {
-				i++
-			}
+			j, ok = c.str(i, i, to, false)
 		case '@':
-			end, ok := c.name(i+1, to)
-			if !ok {
-				return i
-			}
-			c.atRule(src[i+1 : end])
-			i = end
-		case '\\':
-			// An escape may be part of a function's name: \75rl(
-			first := nameStart(src, start, i)
-			end, ok := c.name(first, to)
-			if !ok {
-				return first
-			}
-			if end < to && src[end] == '(' && bytes.IndexByte(src[first:end], '\\') >= 0 {
-				next, ok := c.function(first, unescapeCSS(src[first:end]), end, to)
-				if !ok {
-					return first
-				}
-				i = next
-				continue
-			}
-			i = max(end, i+1)
-		case '(':
-			first := nameStart(src, start, i)
-			next, ok := c.function(first, src[first:i], i, to)
-			if !ok {
-				return first
-			}
-			i = next
+			j, ok = c.atRule(i, to)
+		case '\\', '(':
+			j, ok = c.function(i, to)
 		case ')':
-			if c.st.set > 0 {
-				c.st.set--
+			if st.set > 0 {
+				st.set--
 			}
-			i++
 		case '{', ';':
-			c.st.imported, c.st.ignored = false, false
-			i++
+			st.ignored = false
 		case '}':
-			c.st.fontFace = false
-			i++
+			st.ignored, st.fontFace = false, false
 		}
+		if !ok {
+			return c.cut(j)
+		}
+		if i = j; st.mode != cssPlain {
+			break
+		}
+	}
+	if st.mode != cssPlain {
+		return i // resume stands where it has to go on
 	}
 	if c.final {
 		return to
 	}
 	// A name at the end may be that of a function, once its parenthesis comes.
-	first := nameStart(src, start, to)
-	if to-first > 64 {
+	first := c.nameStart(to)
+	if to-first > maxCSSName {
+		st.mode = cssName
+		c.statement(first)
 		return to
 	}
-	return first
+	return c.cut(first)
 }
 
-// resume goes on inside a comment or a long reference.
-func (c *cssText) resume(i, to int) int {
-	if c.st.comment {
-		j := bytes.Index(c.src[i:to], []byte("*/"))
-		if j < 0 {
-			if to > i && c.src[to-1] == '*' && !c.final {
-				return to // the slash may follow: the comment is found to go on, which hides nothing
-			}
-			return to
-		}
-		c.st.comment = false
-		return i + j + 2
-	}
-	j := bytes.IndexByte(c.src[i:to], c.st.skip)
-	if j < 0 {
-		return to
-	}
-	c.st.skip = 0
-	return i + j + 1
-}
-
-// giveUp passes a construct that is too long to hold: unless it is a data: URL it is put out of use.
-func (c *cssText) giveUp(i, to int) int {
-	src := c.src
-	end := i
-	for end < to && src[end] != '(' && src[end] != '"' && src[end] != '\'' {
-		end++
-	}
-	quote := byte(')')
-	if end < to {
-		if src[end] == '(' {
-			end = skip(src, end+1, spaces)
-		}
-		if end < to && (src[end] == '"' || src[end] == '\'') {
-			quote = src[end]
-			end++
-		}
-	}
-	if end < to && schemeOf(src[end:to]) != schemeData {
-		c.refuse(end, ambiguous("ambiguous:style-length"))
-	}
-	c.st.skip = quote
-	return to
-}
-
-// stringEnd returns the offset of the quote that ends the string at i, of the newline that breaks
-// it off, or -1.
-func (c *cssText) stringEnd(i, to int) int {
-	q := c.src[i]
-	for i++; i < to; i++ {
-		switch c.src[i] {
-		case q, '\n', '\r', '\f':
-			return i
-		case '\\':
-			i++
-		}
-	}
-	return -1
-}
-
-// name returns the end of the name at i; false if it may go on after the window.
-func (c *cssText) name(i, to int) (int, bool) {
-	for i < to {
-		switch b := c.src[i]; {
-		case isName[b]:
-			i++
-		case b == '\\':
-			if i+1 >= to {
-				return to, c.final
-			}
-			if c.src[i+1] == '\n' || c.src[i+1] == '\f' || c.src[i+1] == '\r' {
-				return i, true
-			}
-			i += 2
-			for n := 1; n < 6 && i < to; n++ {
-				if _, hex := digit(c.src[i]); !hex {
-					break
-				}
-				i++
-			}
-			if i < to && class[c.src[i]]&space != 0 {
-				i++
-			}
-		default:
-			return i, true
-		}
-	}
-	return i, c.final || i > 0 && to-i > 64
-}
-
-var isName = func() (t [256]bool) {
-	for b := range t {
-		t[b] = b >= 0x80 || 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '-' || b == '_'
-	}
-	return t
-}()
-
-// nameStart returns where the name that ends at end begins, not before from.
-func nameStart(src []byte, from, end int) int {
-	i := end
-	for i > from && isName[src[i-1]] {
-		i--
-	}
+// cut is where the window ends inside the construct at i.
+func (c *cssText) cut(i int) int {
+	c.statement(i)
 	return i
 }
 
-// atRule notes what the strings and URLs after an at-keyword are.
-func (c *cssText) atRule(name []byte) {
-	if bytes.IndexByte(name, '\\') >= 0 {
-		name = unescapeCSS(name)
-	}
-	switch {
-	case equalFold(name, "import"):
-		c.st.imported = true
-	case equalFold(name, "namespace"):
-		c.st.ignored = true
-	case equalFold(name, "font-face"):
-		c.st.fontFace = true
-	}
+// comment passes the comment at i.
+func (c *cssText) comment(i, to int) int {
+	c.statement(i)
+	c.st.mode = cssComment
+	return c.resume(i+2, to)
 }
 
-// function reads what follows name and the parenthesis at open. It returns where to go on, and
-// false if the window ends inside a url().
-func (c *cssText) function(first int, name []byte, open, to int) (int, bool) {
-	src := c.src
-	switch {
-	case equalFold(name, "url") || equalFold(name, "src"):
-	case equalFold(name, "image-set") || equalFold(name, "-webkit-image-set") || equalFold(name, "image"):
-		c.st.set++
-		return open + 1, true
-	default:
-		if c.st.set > 0 {
-			c.st.set++
-		}
-		return open + 1, true
-	}
-	i := open + 1
-	for i < to && class[src[i]]&space != 0 {
-		i++
-	}
-	if i == to {
-		return to, c.final
-	}
-	if src[i] == '"' || src[i] == '\'' {
-		end := c.stringEnd(i, to)
-		if end < 0 {
-			if !c.final {
-				return first, false
+// resume goes on inside a construct that only has to end. It leaves the mode as it is if the
+// window ends first, and returns where to go on.
+func (c *cssText) resume(i, to int) int {
+	st, src := c.st, c.src
+	switch st.mode {
+	case cssComment:
+		j := bytes.Index(src[i:to], []byte("*/"))
+		if j < 0 {
+			if to > i && src[to-1] == '*' && !c.final {
+				return to - 1 // the slash may follow
 			}
-			end = to
+			return to
 		}
-		c.reference(i+1, end)
-		if end < to && src[end] == src[i] {
-			end++
+		i += j + 2
+	case cssString:
+		end, ok := c.stringEnd(st.quote, i, to)
+		if !ok {
+			return end
 		}
-		if c.st.set > 0 {
-			c.st.set++ // for the parenthesis that closes url()
+		if i = end; i < to && src[i] == st.quote {
+			i++
 		}
-		return end, true
-	}
-	end := i
-	for end < to && src[end] != ')' {
-		if src[end] == '\\' {
-			end++
+	case cssURL:
+		end, ok := c.urlEnd(i, to)
+		if !ok {
+			return end
 		}
-		end++
-	}
-	if end >= to {
-		if !c.final {
-			return first, false
-		}
-		end = to
-	}
-	c.reference(i, end)
-	return min(end+1, to), true
-}
-
-// reference decides on the URL src[i:end].
-func (c *cssText) reference(i, end int) {
-	if c.st.ignored || i >= end {
-		return
-	}
-	url := c.src[i:end]
-	if bytes.IndexByte(url, '\\') >= 0 {
-		url = unescapeCSS(url)
-	}
-	kind := rules.KindImage
-	switch {
-	case c.st.imported:
-		kind = rules.KindStyle
-	case c.st.fontFace:
-		kind = rules.KindFont
-	}
-	at := c.owner
-	if at < 0 {
-		at = c.offset(i)
-	}
-	if d := c.r.decide(at, kind, url); d.Action == rules.Block {
-		c.refuse(i, d)
-	}
-}
-
-func (c *cssText) refuse(i int, d rules.Decision) {
-	c.r.insert(c.offset(i), inert)
-	if !c.blocked {
-		c.blocked, c.first = true, d
-	}
-}
-
-func (c *cssText) offset(i int) int {
-	if c.offsets != nil {
-		i = int(c.offsets[i])
-	}
-	return c.at + i
-}
-
-// unescapeCSS decodes the escapes of a name, string or URL (CSS Syntax Level 3, 4.3.7).
-func unescapeCSS(v []byte) []byte {
-	out := make([]byte, 0, len(v))
-	for i := 0; i < len(v); i++ {
-		if v[i] != '\\' || i+1 == len(v) {
-			out = append(out, v[i])
-			continue
-		}
-		i++
-		n, x := 0, rune(0)
-		for n < 6 && i+n < len(v) {
-			d, ok := digit(v[i+n])
-			if !ok {
+		i = min(end+1, to)
+	case cssName:
+		for {
+			for i < to && isName[src[i]] {
+				i++
+			}
+			if i == to {
+				return to
+			}
+			if src[i] != '\\' || i+1 < to && isNewline(src[i+1]) {
 				break
 			}
-			x = x<<4 | d
-			n++
-		}
-		switch {
-		case n > 0:
-			if x == 0 || x > 0x10ffff || 0xd800 <= x && x <= 0xdfff {
-				x = 0xfffd
+			if to-i < maxEscape && !c.final {
+				return i
 			}
-			out = appendRune(out, x)
-			i += n
-			if i < len(v) && class[v[i]]&space != 0 {
-				if v[i] == '\r' && i+1 < len(v) && v[i+1] == '\n' {
-					i++
-				}
-				i++
-			}
-			i--
-		case v[i] == '\n' || v[i] == '\f':
-		case v[i] == '\r':
-			if i+1 < len(v) && v[i+1] == '\n' {
-				i++
-			}
-		default:
-			out = append(out, v[i])
+			i = escapeEnd(src[:to], i)
 		}
 	}
-	return out
+	st.mode = cssPlain
+	c.floor, c.known = i, i
+	return i
 }
+
+// str reads the string at i, which is part of the construct that begins at first. What it names is
+// fetched where call says so, and where the text around it can make it a URL.
+func (c *cssText) str(first, i, to int, call bool) (int, bool) {
+	st, src := c.st, c.src
+	c.statement(i)
+	fetched := !st.ignored && (call || st.imported || st.set > 0 || st.decl == declCustom)
+	end, ok := c.stringEnd(src[i], max(i+1, c.progress), to)
+	switch {
+	case !ok && fetched && !c.passes(i+1, to):
+		c.held(first, i+1, end)
+		return first, false
+	case !ok:
+		st.mode, st.quote, st.imported = cssString, src[i], false
+		c.passed(end)
+		return end, true
+	case fetched && (end == to || src[end] == src[i]):
+		c.reference(i+1, end, false)
+	}
+	st.imported = false
+	if end < to && src[end] == src[i] {
+		end++
+	}
+	c.passed(end)
+	return end, true
+}
+
+// passed is behind a string or an unquoted URL.
+func (c *cssText) passed(end int) {
+	c.known, c.floor = end, end
+	if c.st.decl == declNone {
+		c.st.decl = declOther
+	}
+}
+
+// held notes that the reference at first, whose URL begins at url, has no end before end.
+func (c *cssText) held(first, url, end int) {
+	c.st.scanned, c.st.url = end-first, url-first
+	c.st.ref = c.kind()
+}
+
+// kind is what a URL at this place is fetched as.
+func (c *cssText) kind() rules.Kind {
+	switch {
+	case c.st.imported:
+		return rules.KindStyle
+	case c.st.fontFace:
+		return rules.KindFont
+	}
+	return rules.KindImage
+}
+
+// stringEnd returns the offset of the quote that ends a string, of the newline that breaks it
+// off, or false and where to go on once there is more.
+func (c *cssText) stringEnd(quote byte, i, to int) (int, bool) {
+	src := c.src[:to]
+	q := uint64(quote) * ones
+	for {
+		// The quote, a backslash or a control character.
+		for i+8 <= len(src) {
+			w := binary.LittleEndian.Uint64(src[i:])
+			if m := (zeroBytes(w^q) | zeroBytes(w^'\\'*ones) | (w-0x20*ones)&^w) & highs; m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+				break
+			}
+			i += 8
+		}
+		for i < len(src) && src[i] >= 0x20 && src[i] != quote && src[i] != '\\' {
+			i++
+		}
+		if i >= len(src) {
+			return to, c.final
+		}
+		switch b := src[i]; {
+		case b == quote || isNewline(b):
+			return i, true
+		case b == '\\':
+			if i+1 == to || i+2 == to && src[i+1] == '\r' {
+				if !c.final {
+					return i, false
+				}
+				return to, true
+			}
+			if i++; src[i] == '\r' && src[i+1] == '\n' {
+				i++
+			}
+		}
+		i++
+	}
+}
+
+// urlEnd returns the offset of the parenthesis that ends an unquoted URL, a bad one too, or false
+// and where to go on.
+func (c *cssText) urlEnd(i, to int) (int, bool) {
+	src := c.src[:to]
+	for {
+		for i+8 <= len(src) {
+			w := binary.LittleEndian.Uint64(src[i:])
+			if m := (zeroBytes(w^')'*ones) | zeroBytes(w^'\\'*ones)) & highs; m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+				break
+			}
+			i += 8
+		}
+		for i < len(src) && src[i] != ')' && src[i] != '\\' {
+			i++
+		}
+		switch {
+		case i >= len(src):
+			return to, c.final
+		case src[i] == ')':
+			return i, true
+		case i+1 == len(src):
+			if c.final {
+				return to, true
+			}
+			return i, false
+		}
+		i += 2
+	}
+}
+
+func isNewline(b byte) bool { return b == '\n' || b == '\r' || b == '\f' }

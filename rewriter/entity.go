@@ -8,16 +8,16 @@ import (
 	"golang.org/x/net/html"
 )
 
-// decodeAttr appends an attribute value with its character references decoded as the tokenizer
-// does in attributes (HTML Standard, 13.2.5.72 to 13.2.5.80): a named reference without a
-// semicolon stays as it is before = or an alphanumeric.
+// decodeAttr appends an attribute value as the tokenizer hands it on (HTML Standard, 13.2.5.36 to
+// 13.2.5.38 and 13.2.5.72 to 13.2.5.80): character references are decoded, but a named one without
+// a semicolon stays as it is before = or an alphanumeric; NUL becomes a replacement character.
 func decodeAttr(dst, v []byte) []byte {
 	for {
 		i := bytes.IndexByte(v, '&')
 		if i < 0 {
-			return append(dst, v...)
+			return appendText(dst, v)
 		}
-		dst = append(dst, v[:i]...)
+		dst = appendText(dst, v[:i])
 		v = v[i:]
 		n := 0
 		if dst, n = decodeReference(dst, v); n == 0 {
@@ -28,13 +28,28 @@ func decodeAttr(dst, v []byte) []byte {
 	}
 }
 
+// appendText appends text without references.
+func appendText(dst, v []byte) []byte {
+	for {
+		i := bytes.IndexByte(v, 0)
+		if i < 0 {
+			return append(dst, v...)
+		}
+		dst = utf8.AppendRune(append(dst, v[:i]...), utf8.RuneError)
+		v = v[i+1:]
+	}
+}
+
 // decodeAttrOffsets is decodeAttr that also appends, for each decoded byte and for the end, the
 // offset in v of what it was made from.
 func decodeAttrOffsets(dst []byte, offsets []int32, v []byte) ([]byte, []int32) {
 	for i := 0; i < len(v); {
 		n, from := 0, len(dst)
-		if v[i] == '&' {
+		switch v[i] {
+		case '&':
 			dst, n = decodeReference(dst, v[i:])
+		case 0:
+			dst, n = utf8.AppendRune(dst, utf8.RuneError), 1
 		}
 		if n == 0 {
 			dst = append(dst, v[i])
@@ -48,8 +63,12 @@ func decodeAttrOffsets(dst []byte, offsets []int32, v []byte) ([]byte, []int32) 
 	return dst, append(offsets, int32(len(v)))
 }
 
+// maxEntity is longer than any name of a character reference.
+const maxEntity = 34
+
 // decodeReference decodes the character reference at the & that v begins with and returns how
-// many bytes of v it took, 0 if there is none.
+// many bytes of v it took, 0 if there is none. Since what follows a reference without a semicolon
+// decides in attributes, only the whole run of alphanumerics can be a name.
 func decodeReference(dst, v []byte) ([]byte, int) {
 	if len(v) < 2 {
 		return dst, 0
@@ -58,28 +77,35 @@ func decodeReference(dst, v []byte) ([]byte, int) {
 		return decodeNumeric(dst, v)
 	}
 	n := 1
-	for n < len(v) && n < 34 && (isLetter(v[n]) || '0' <= v[n] && v[n] <= '9') {
+	for n < len(v) && n < maxEntity && (isLetter(v[n]) || '0' <= v[n] && v[n] <= '9') {
 		n++
 	}
-	if n == 1 {
-		return dst, 0
-	}
 	if n < len(v) && v[n] == ';' {
-		if n == 4 && v[1] == 'a' && v[2] == 'm' && v[3] == 'p' {
-			return append(dst, '&'), 5
+		// The usual ones, then the library that has the table.
+		switch string(v[1:n]) {
+		case "amp":
+			return append(dst, '&'), n + 1
+		case "quot":
+			return append(dst, '"'), n + 1
+		case "apos":
+			return append(dst, '\''), n + 1
+		case "lt":
+			return append(dst, '<'), n + 1
+		case "gt":
+			return append(dst, '>'), n + 1
+		case "semi":
+			return append(dst, ';'), n + 1
 		}
-		if s := html.UnescapeString(string(v[:n+1])); s == ";" && string(v[:n+1]) == "&semi;" || !strings.HasSuffix(s, ";") {
+		if s := html.UnescapeString(string(v[:n+1])); n > 1 && !strings.HasSuffix(s, ";") {
 			return append(dst, s...), n + 1
 		}
-		return dst, 0 // a shorter name before an alphanumeric does not count in attributes
-	}
-	if n < len(v) && v[n] == '=' {
 		return dst, 0
 	}
-	if s := html.UnescapeString(string(v[:n])); s[0] != '&' || s == "&" {
-		if utf8.RuneCountInString(s) == 1 {
-			return append(dst, s...), n
-		}
+	if n < 3 || n > 7 || n < len(v) && v[n] == '=' { // names that need no semicolon have 2 to 6 letters
+		return dst, 0
+	}
+	if s := html.UnescapeString(string(v[:n])); utf8.RuneCountInString(s) == 1 {
+		return append(dst, s...), n
 	}
 	return dst, 0
 }

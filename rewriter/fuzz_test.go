@@ -61,7 +61,7 @@ func FuzzParts(f *testing.F) {
 		if string(a) != string(b) || len(offsets) != len(b)+1 {
 			t.Fatalf("two decoders differ: %q %q", a, b)
 		}
-		unescapeCSS(v)
+		unescapeCSS(nil, v, true)
 		parseData(append([]byte("data:"), v...))
 	})
 }

@@ -6,34 +6,44 @@ import (
 	"github.com/caddy-consent/caddy-consent/rules"
 )
 
-// linkElement decides on the references of a link by what its rel makes of them. Duplicate
-// attributes count together: the scanner believes the last, the tree builder the first.
+// linkElement decides on the references of a link by what its rel makes of them. Of duplicates the
+// tree builder believes the first. The preload scanner believes the last rel and as, and the first
+// href that is not empty.
 func (r *Rewriter) linkElement(rd *reader) {
-	var kinds kindSet
-	as := rules.Kind(0)
+	var first, last kindSet
+	rels, as := 0, rules.Kind(0)
 	for _, a := range rd.attrs {
 		switch n := r.name(rd, a); {
 		case equalFold(n, "rel"):
-			kinds |= relKinds(r.value(rd, a))
+			if last = relKinds(r.value(rd, a)); rels == 0 {
+				first = last
+			}
+			rels++
 		case equalFold(n, "as"):
 			if k := asKind(bytes.Trim(r.value(rd, a), spaces)); as == 0 || k.Active() {
 				as = k
 			}
 		}
 	}
+	kinds := first | last&scannerKinds
 	if kinds == 0 {
 		return
 	}
+	var d rules.Decision
+	href, srcset, blocked := false, false, false
 	for _, a := range rd.attrs {
-		if a.val == a.valEnd {
-			continue
-		}
 		switch n := r.name(rd, a); {
+		case a.val == a.valEnd:
 		case equalFold(n, "href"):
-			if d, blocked := r.anyKind(rd.start, kinds, as, r.value(rd, a)); blocked {
+			if !href {
+				href = true
+				d, blocked = r.anyKind(rd.start, kinds, as, r.value(rd, a))
+			}
+			if blocked { // else a duplicate would take its place
 				r.block(rd, a, d)
 			}
-		case equalFold(n, "imagesrcset"):
+		case equalFold(n, "imagesrcset") && !srcset:
+			srcset = true
 			r.srcset(rd, a)
 		}
 	}
@@ -44,6 +54,9 @@ type kindSet uint32
 
 // preload stands in a kindSet for the kind that the as attribute names.
 const preload = rules.Kind(31)
+
+// scannerKinds are what the preload scanner fetches for a link.
+const scannerKinds = kindSet(1<<rules.KindStyle | 1<<rules.KindScript | 1<<preload)
 
 func (r *Rewriter) anyKind(at int, kinds kindSet, as rules.Kind, url []byte) (rules.Decision, bool) {
 	for k := rules.Kind(1); k <= preload; k++ {
@@ -56,7 +69,16 @@ func (r *Rewriter) anyKind(at int, kinds kindSet, as rules.Kind, url []byte) (ru
 				kind = rules.KindFetch
 			}
 		}
-		if d := r.decide(at, kind, url); d.Action == rules.Block {
+		var d rules.Decision
+		switch {
+		case k == rules.KindStyle && schemeOf(url) == schemeData:
+			d = r.judgeSheet(at, url, 0)
+		case k == rules.KindScript: // a module in a data: URL loads what it imports
+			d = r.judge(at, kind, url)
+		default:
+			d = r.decide(at, kind, url)
+		}
+		if d.Action == rules.Block {
 			return d, true
 		}
 	}
@@ -114,15 +136,15 @@ func relKind(token []byte) rules.Kind {
 		return rules.KindStyle
 	case "preload":
 		return preload
-	case "modulepreload", "import", "serviceworker":
+	case "modulepreload":
 		return rules.KindScript
 	case "preconnect", "dns-prefetch":
 		return rules.KindHint
-	case "prefetch", "prerender", "next", "subresource":
+	case "prefetch", "prerender", "next":
 		return rules.KindPrefetch
-	case "icon", "apple-touch-icon", "apple-touch-icon-precomposed", "apple-touch-startup-image", "mask-icon", "fluid-icon":
+	case "icon", "apple-touch-icon", "apple-touch-icon-precomposed", "apple-touch-startup-image", "mask-icon":
 		return rules.KindImage
-	case "manifest", "compression-dictionary", "dictionary":
+	case "manifest", "compression-dictionary":
 		return rules.KindFetch
 	}
 	return 0

@@ -8,7 +8,10 @@ import (
 )
 
 // maxReference is the longest host and path that is cut from script text, in bytes.
-const maxReference = 512
+const (
+	maxReference   = 512
+	shortReference = 64
+)
 
 // findLoader looks for a call in script text that loads a blocked service: a reference to one of
 // its hosts, in a script that has some means to fetch. It hops from slash to slash and reads the
@@ -17,6 +20,8 @@ const maxReference = 512
 func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 	fetches := unknown
 	var unclassified rules.Decision
+	run := pathRun{text: text}
+	spent := 0
 	for i := 0; ; i++ {
 		j := bytes.IndexByte(text[i:], '/')
 		if j < 0 {
@@ -41,14 +46,23 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 				continue
 			}
 		}
+		if !r.known(text[from:end]) && (unclassified.Unclassified || path == nil || !run.isScript(i)) {
+			continue // at most unclassified, which is on record once
+		}
 		ref := append(r.scratch[:0], "//"...)
 		ref = append(ref, text[from:end]...)
-		ref = appendPath(ref, path)
+		// Hosts in the path of another host are read with less of their own, or this would not be linear.
+		limit := maxReference
+		if spent > 4*i+64<<10 {
+			limit = shortReference
+		}
+		ref = appendPath(ref, path, limit)
+		spent += len(ref)
 		r.scratch = ref
 		res := rules.Resource{Kind: rules.KindInlineScript, URL: str(ref), Page: r.page}
 		d := r.o.Policy.Decide(res)
 		if d.Action != rules.Block {
-			if d.Unclassified && unclassified.Rule == "" {
+			if d.Unclassified && !unclassified.Unclassified {
 				unclassified = d
 				unclassified.Host = strings.Clone(d.Host)
 			}
@@ -64,9 +78,7 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 			}
 		}
 		if fetches == unknown {
-			if fetches = no; canFetch(text) {
-				fetches = yes
-			}
+			fetches = canFetch(text)
 		}
 		if fetches == no {
 			return rules.Decision{}
@@ -74,30 +86,92 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 		r.record(at, res, d)
 		return d
 	}
-	if unclassified.Unclassified && canFetch(text) {
+	if unclassified.Unclassified && canFetch(text) == yes {
 		r.record(at, rules.Resource{Kind: rules.KindInlineScript, URL: "//" + unclassified.Host, Page: r.page}, unclassified)
 	}
 	return rules.Decision{}
 }
+
+// known reports whether anything is known about the host. One with a capital is left to Decide.
+func (r *Rewriter) known(host []byte) bool {
+	for _, c := range host {
+		if 'A' <= c && c <= 'Z' {
+			return true
+		}
+	}
+	return r.o.Policy.Knows(str(host), r.page)
+}
+
+// pathRun finds the ends of paths in script text. The paths of hosts that follow each other without
+// the end of a string have one end, which is looked for once.
+type pathRun struct {
+	text []byte
+	end  int // of the paths that begin before it
+}
+
+// isScript reports whether the path that begins at i ends, or goes on with a query, behind .js or
+// .mjs.
+func (p *pathRun) isScript(i int) bool {
+	if i >= p.end {
+		p.end = i
+		for p.end < len(p.text) && (!pathEnd[p.text[p.end]] || bytes.HasPrefix(p.text[p.end:], []byte(`\/`))) {
+			p.end++
+		}
+	}
+	return bytes.HasSuffix(p.text[i:p.end], []byte("js"))
+}
+
+// pathEnd are the bytes that end a path in script text, or the part of it that names a file.
+var pathEnd = func() (t [256]bool) {
+	for _, c := range "\"'` \t\n\r<>)(,;{}$?#" {
+		t[c] = true
+	}
+	return t
+}()
 
 func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
 
 // isFetched reports whether the reference behind before is handed to something that fetches it:
 // assigned to src, written as src of an element, or passed to a call that fetches.
 func isFetched(before []byte) bool {
-	b := bytes.TrimSuffix(bytes.TrimRight(before, `/\`), []byte(":"))
-	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("https")), []byte("http"))
-	b = bytes.TrimRight(b, "\t\n\r \\\"'`")
-	if n := len(b); n > 0 && b[n-1] == '=' {
-		b = bytes.TrimRight(b[:n-1], "\t\n\r ")
-		return bytes.HasSuffix(b, []byte("src"))
+	b := beforeURL(before)
+	n := len(b)
+	if n == 0 {
+		return false
 	}
-	for _, call := range calls {
-		if bytes.HasSuffix(b, call) {
-			return true
+	switch b[n-1] {
+	case '=':
+		for n--; n > 0 && class[b[n-1]]&space != 0; n-- {
+		}
+		return bytes.HasSuffix(b[:n], []byte("src"))
+	case '(', 't':
+		for _, call := range calls {
+			if bytes.HasSuffix(b, call) {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+// beforeURL cuts off the begin of a URL in front of its host, and the quote and space before it.
+func beforeURL(b []byte) []byte {
+	n := len(b)
+	for n > 0 && (b[n-1] == '/' || b[n-1] == '\\') {
+		n--
+	}
+	if n > 0 && b[n-1] == ':' {
+		n--
+	}
+	for _, s := range [...]string{"https", "http"} {
+		if n >= len(s) && string(b[n-len(s):n]) == s {
+			n -= len(s)
+		}
+	}
+	for n > 0 && (class[b[n-1]]&space != 0 || isQuote(b[n-1]) || b[n-1] == '\\') {
+		n--
+	}
+	return b[:n]
 }
 
 // calls are what fetches its first argument.
@@ -117,10 +191,7 @@ func isPrefix(text, ref, before []byte) bool {
 	if n >= len(text) || !isQuote(text[n]) || ref[len(ref)-1] != '/' && bytes.IndexByte(ref[2:], '/') >= 0 {
 		return false
 	}
-	b := bytes.TrimRight(before, `/\`)
-	b = bytes.TrimSuffix(bytes.TrimSuffix(bytes.TrimSuffix(b, []byte(":")), []byte("https")), []byte("http"))
-	b = bytes.TrimRight(b, "\t\n\r \\\"'`")
-	if bytes.HasSuffix(b, []byte("==")) {
+	if bytes.HasSuffix(beforeURL(before), []byte("==")) {
 		return false
 	}
 	after := bytes.TrimLeft(text[n+1:], "\t\n\r )")
@@ -160,9 +231,10 @@ func hostStart(text []byte, end int) int {
 	return i
 }
 
-// appendPath adds the path that begins at the slash text[0] up to the end of the string it is in.
-func appendPath(ref, text []byte) []byte {
-	for i := 0; i < len(text) && len(ref) < maxReference; i++ {
+// appendPath adds the path that begins at the slash text[0] up to the end of the string it is in,
+// or until ref has limit bytes.
+func appendPath(ref, text []byte, limit int) []byte {
+	for i := 0; i < len(text) && len(ref) < limit; i++ {
 		switch c := text[i]; c {
 		case '\\':
 			if i+1 < len(text) && text[i+1] == '/' {
@@ -180,19 +252,49 @@ func appendPath(ref, text []byte) []byte {
 
 // means are the words that a script which fetches something has. A script without any of them
 // only mentions a host.
-var means = [][]byte{
-	[]byte("createElement"), []byte(".src"), []byte("document.write"), []byte("import"), []byte("fetch("),
-	[]byte("XMLHttpRequest"), []byte("sendBeacon"), []byte("new Image"), []byte("insertAdjacentHTML"), []byte("innerHTML"),
-	[]byte("getScript"), []byte("loadScript"), []byte("ajax("), []byte("WebSocket("), []byte("EventSource("),
-	[]byte("require("), []byte("['src']"), []byte(`["src"]`), []byte(`"src",`), []byte("'src',"), []byte("$.get"),
-	[]byte("addScript"), []byte("injectScript"), []byte("appendScript"), []byte("load("),
+var means = []string{
+	"createElement", ".src", "document.write", "import", "fetch(", "XMLHttpRequest", "sendBeacon", "new Image",
+	"insertAdjacentHTML", "innerHTML", "getScript", "loadScript", "ajax(", "WebSocket(", "EventSource(", "require(", "['src']",
+	`["src"]`, `"src",`, "'src',", "$.get", "addScript", "injectScript", "appendScript", "load(",
 }
 
-func canFetch(text []byte) bool {
+// meansAt has, for each pair of bytes that is rare in scripts and stands in some of the means, how
+// far in front of it they begin.
+var meansAt = func() map[uint16][]mean {
+	t := make(map[uint16][]mean)
 	for _, m := range means {
-		if bytes.Contains(text, m) {
-			return true
+		at := 0
+		for _, rare := range []string{"eE", "t.w", "mp", "h(", "pR", "dB", "w I", "HT", "Sc", "x(", "bS", "tS", "e(", "src", "$.", "d("} {
+			if at = strings.Index(m, rare); at >= 0 {
+				break
+			}
+		}
+		pair := uint16(m[at]) | uint16(m[at+1])<<8
+		t[pair] = append(t[pair], mean{m, at})
+		meansPair[pair>>6] |= 1 << (pair & 63)
+	}
+	return t
+}()
+
+type mean struct {
+	word string
+	at   int // offset of the pair
+}
+
+// meansPair is the set of the pairs.
+var meansPair [1 << 16 / 64]uint64
+
+func canFetch(text []byte) answer {
+	for i := 0; i+1 < len(text); i++ {
+		pair := uint16(text[i]) | uint16(text[i+1])<<8
+		if meansPair[pair>>6]&(1<<(pair&63)) == 0 {
+			continue
+		}
+		for _, m := range meansAt[pair] {
+			if from := i - m.at; from >= 0 && from+len(m.word) <= len(text) && string(text[from:from+len(m.word)]) == m.word {
+				return yes
+			}
 		}
 	}
-	return false
+	return no
 }

@@ -1,0 +1,421 @@
+package rewriter
+
+import "bytes"
+
+// maxCSSName is the longest spelling, with escapes, of a name that matters: each of the 17
+// characters of -webkit-image-set as \000000 and a space.
+const maxCSSName = 17 * maxEscape
+
+// maxEscape is the longest escape: six digits, and a CR and LF that end it.
+const maxEscape = 9
+
+// isName are the bytes of a name; the preprocessing turns NUL into a character that is one
+// (CSS Syntax Level 3, 3.3 and 4.2).
+var isName = func() (t [256]bool) {
+	for b := range t {
+		t[b] = b >= 0x80 || b == 0 || 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '-' || b == '_'
+	}
+	return t
+}()
+
+// name returns the end of the name at i; false if it may go on after the window.
+func (c *cssText) name(i, to int) (int, bool) {
+	for i < to {
+		switch b := c.src[i]; {
+		case isName[b]:
+			i++
+		case b == '\\':
+			if i+1 >= to {
+				if c.final {
+					return to, true
+				}
+				return i, false
+			}
+			if isNewline(c.src[i+1]) {
+				return i, true
+			}
+			i = escapeEnd(c.src[:to], i)
+		default:
+			return i, true
+		}
+	}
+	return to, c.final
+}
+
+// escapeEnd returns the end of the escape at i, which is not followed by a newline.
+func escapeEnd(src []byte, i int) int {
+	i++
+	n := 0
+	for n < 6 && i+n < len(src) {
+		if _, hex := digit(src[i+n]); !hex {
+			break
+		}
+		n++
+	}
+	if n == 0 {
+		return min(i+1, len(src))
+	}
+	if i += n; i < len(src) && class[src[i]]&space != 0 {
+		if src[i] == '\r' && i+1 < len(src) && src[i+1] == '\n' {
+			i++
+		}
+		i++
+	}
+	return i
+}
+
+// nameStart returns where the name that ends at end begins, with what in front of it decides
+// whether it is one: # makes it a hash, and the dashes of <!-- are none of its.
+func (c *cssText) nameStart(end int) int {
+	i := end
+	for i > c.floor && isName[c.src[i-1]] {
+		i--
+	}
+	if i == c.floor {
+		return i
+	}
+	switch c.src[i-1] {
+	case '#':
+		return i - 1
+	case '!':
+		if i-1 > c.floor && c.src[i-2] == '<' {
+			return i - 2
+		}
+	case '<':
+		if i == end {
+			return i - 1
+		}
+	}
+	return i
+}
+
+// function reads the function whose name, or the escape in it, or the parenthesis stands at i. It
+// returns where to go on, or where the construct begins that the window cuts off.
+func (c *cssText) function(i, to int) (int, bool) {
+	src := c.src
+	first := c.nameStart(i)
+	from, end := first, i
+	if from < i {
+		switch src[from] {
+		case '#':
+			from++
+		case '<':
+			if from = min(from+len("<!"), i); bytes.HasPrefix(src[from:i], []byte("--")) {
+				from += len("--")
+			}
+		}
+	}
+	if src[i] == '\\' {
+		var ok bool
+		if end, ok = c.name(i, to); !ok {
+			if to-first > maxCSSName {
+				return c.longName(first, i, to)
+			}
+			return first, false
+		}
+		c.floor = end
+		if end == i { // a backslash and a newline
+			c.floor = i + 1
+			return i + 1, true
+		}
+		if end == to || src[end] != '(' {
+			return end, true
+		}
+	}
+	c.floor = end + 1
+	name := src[from:end]
+	var buf [64]byte
+	if src[i] == '\\' {
+		if len(name) > maxCSSName {
+			name = nil
+		} else {
+			name = unescapeCSS(buf[:0], name, false)
+		}
+	}
+	if from > first && src[first] == '#' {
+		name = nil
+	}
+	switch set := cssFunction(name); {
+	case set == fnURL:
+		return c.urlFunction(first, end, to, true)
+	case set == fnSrc:
+		return c.urlFunction(first, end, to, false)
+	case set == fnSet, c.st.set > 0:
+		c.st.set++
+	}
+	return end + 1, true
+}
+
+// longName passes a name too long to matter.
+func (c *cssText) longName(first, i, to int) (int, bool) {
+	c.statement(first)
+	c.st.mode = cssName
+	return c.resume(i, to), true
+}
+
+type cssFn uint8
+
+const (
+	fnOther cssFn = iota
+	fnURL         // url(): unquoted or a string
+	fnSrc         // src(): a string
+	fnSet         // strings anywhere inside are URLs, or can become some
+)
+
+func cssFunction(name []byte) cssFn {
+	switch len(name) {
+	case 0, 1:
+		return fnOther
+	case 2:
+		if equalFold(name, "if") {
+			return fnSet
+		}
+	case 3:
+		if equalFold(name, "url") {
+			return fnURL
+		}
+		if equalFold(name, "src") {
+			return fnSrc
+		}
+	case 5:
+		if equalFold(name, "image") {
+			return fnSet
+		}
+	case 9:
+		if equalFold(name, "image-set") {
+			return fnSet
+		}
+	case 17:
+		if equalFold(name, "-webkit-image-set") {
+			return fnSet
+		}
+	}
+	if name[0] == '-' && name[1] == '-' {
+		return fnSet // a function of the author's, which may hand its arguments on
+	}
+	return fnOther
+}
+
+// urlFunction reads what follows the parenthesis at open; first is where the name begins.
+func (c *cssText) urlFunction(first, open, to int, bare bool) (int, bool) {
+	src, st := c.src, c.st
+	i := open + 1
+	if c.progress > i {
+		if i = c.begin; src[i-1] == '"' || src[i-1] == '\'' {
+			i--
+		}
+	}
+	for i < to && class[src[i]]&space != 0 {
+		i++
+	}
+	if i == to {
+		if !c.final {
+			c.held(first, i, i)
+			return first, false
+		}
+		st.imported = false
+		return to, true
+	}
+	if src[i] == '"' || src[i] == '\'' {
+		i, ok := c.str(first, i, to, true)
+		if ok && st.set > 0 {
+			st.set++ // for the parenthesis that closes url()
+		}
+		return i, ok
+	}
+	if !bare {
+		if st.set > 0 {
+			st.set++
+		}
+		return open + 1, true
+	}
+	c.statement(first)
+	end, ok := c.urlEnd(max(i, c.progress), to)
+	switch {
+	case !ok && !c.passes(i, to):
+		c.held(first, i, end)
+		return first, false
+	case !ok:
+		st.mode, st.imported = cssURL, false
+		c.passed(end)
+		return end, true
+	}
+	c.reference(i, end, true)
+	st.imported = false
+	end = min(end+1, to)
+	c.passed(end)
+	return end, true
+}
+
+// atRule notes what the strings and URLs after the at-keyword at i are.
+func (c *cssText) atRule(i, to int) (int, bool) {
+	src := c.src
+	end, ok := c.name(i+1, to)
+	if !ok {
+		if to-i > maxCSSName {
+			return c.longName(i, end, to)
+		}
+		return i, false
+	}
+	c.floor = end
+	if end == i+1 {
+		return end, true
+	}
+	name := src[i+1 : end]
+	var buf [64]byte
+	if bytes.IndexByte(name, '\\') >= 0 {
+		if len(name) > maxCSSName {
+			return end, true
+		}
+		name = unescapeCSS(buf[:0], name, false)
+	}
+	switch {
+	case c.inAttr():
+	case equalFold(name, "import"):
+		c.st.imported = true
+	case equalFold(name, "namespace"):
+		c.st.ignored = true
+	case equalFold(name, "font-face"):
+		c.st.fontFace = true
+	}
+	return end, true
+}
+
+// importURL reads up to the token after @import, which is its URL if it is one at all.
+func (c *cssText) importURL(i, to int) (int, bool) {
+	src, st := c.src, c.st
+	for i < to && class[src[i]]&space != 0 {
+		i++
+	}
+	if i == to {
+		return to, true
+	}
+	switch b := src[i]; {
+	case b == '/':
+		if i+1 == to && !c.final {
+			return i, false
+		}
+		if i+1 < to && src[i+1] == '*' {
+			return c.comment(i, to), true
+		}
+	case b == '"' || b == '\'':
+		return c.str(i, i, to, true)
+	case isName[b] || b == '\\':
+		c.floor = i
+		end, ok := c.name(i, to)
+		if !ok && to-i <= maxCSSName {
+			return i, false
+		}
+		if ok && end < to && src[end] == '(' {
+			at := end
+			if j := bytes.IndexByte(src[i:end], '\\'); j >= 0 {
+				at = i + j
+			}
+			j, ok := c.function(at, to)
+			st.imported = st.imported && !ok
+			return j, ok
+		}
+	}
+	st.imported = false
+	return i, true
+}
+
+// cssDecl is what the strings of a statement can become.
+type cssDecl uint8
+
+const (
+	declNone   cssDecl = iota // only white space and comments so far
+	declOther                 // a string is text
+	declCustom                // the value of a custom property can be put where a string is a URL
+)
+
+// statement brings st.decl up to date for offset i. What was read since the last call has no
+// string and no comment.
+func (c *cssText) statement(i int) {
+	if i <= c.known {
+		return
+	}
+	gap := c.src[c.known:i]
+	c.known = i
+	for k := len(gap) - 1; k >= 0; k-- {
+		if b := gap[k]; b == ';' || b == '{' || b == '}' {
+			c.st.decl = declNone
+			gap = gap[k+1:]
+			break
+		}
+	}
+	if c.st.decl != declNone {
+		return
+	}
+	j := 0
+	for j < len(gap) && class[gap[j]]&space != 0 {
+		j++
+	}
+	if gap = gap[j:]; len(gap) == 0 {
+		return
+	}
+	c.st.decl = declOther
+	switch gap[0] {
+	case '-':
+		if len(gap) > 1 && (gap[1] == '-' || gap[1] == '\\') {
+			c.st.decl = declCustom
+		}
+	case '\\':
+		c.st.decl = declCustom // whatever it spells
+	case '@', 'r', 'R', 'i', 'I':
+		end := 1
+		for end < len(gap) && (isName[gap[end]] || gap[end] == '\\') {
+			end++
+		}
+		name := gap[:end]
+		if bytes.IndexByte(name, '\\') >= 0 || equalFold(name, "initial-value") || equalFold(name, "result") ||
+			equalFold(name, "@function") || equalFold(name, "@mixin") || equalFold(name, "@apply") {
+			c.st.decl = declCustom
+		}
+	}
+}
+
+// unescapeCSS appends v with its escapes decoded (CSS Syntax Level 3, 4.3.7). In an unquoted URL a
+// backslash at the end stands for a replacement character, in a string for nothing.
+func unescapeCSS(dst, v []byte, bare bool) []byte {
+	for i := 0; i < len(v); {
+		switch {
+		case v[i] == 0:
+			dst = appendRune(dst, 0xfffd)
+			i++
+		case v[i] != '\\':
+			dst = append(dst, v[i])
+			i++
+		case i+1 == len(v):
+			if bare {
+				dst = appendRune(dst, 0xfffd)
+			}
+			i++
+		case isNewline(v[i+1]):
+			if i += 2; v[i-1] == '\r' && i < len(v) && v[i] == '\n' {
+				i++
+			}
+		default:
+			end := escapeEnd(v, i)
+			x, n := rune(0), 0
+			for _, b := range v[i+1 : end] {
+				d, ok := digit(b)
+				if !ok {
+					break
+				}
+				x = x<<4 | d
+				n++
+			}
+			switch {
+			case n == 0 && v[i+1] != 0:
+				dst = append(dst, v[i+1])
+			case n == 0 || x == 0 || x > 0x10ffff || 0xd800 <= x && x <= 0xdfff:
+				dst = appendRune(dst, 0xfffd)
+			default:
+				dst = appendRune(dst, x)
+			}
+			i = end
+		}
+	}
+	return dst
+}

@@ -1,0 +1,177 @@
+package rewriter
+
+import (
+	"bytes"
+
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// reference decides on the URL src[i:end] of a string, or of an unquoted url(), which may turn out
+// to be a bad one.
+func (c *cssText) reference(i, end int, bare bool) {
+	if c.st.ignored {
+		return
+	}
+	src := c.src
+	if bare {
+		for end > i && class[src[end-1]]&space != 0 && !escaped(src[i:end-1]) {
+			end--
+		}
+	}
+	if i >= end {
+		return
+	}
+	url := src[i:end]
+	if bare && len(url) < 4096 && badURL(url) {
+		return
+	}
+	imported := c.st.imported
+	if bytes.IndexByte(url, '\\') >= 0 || bytes.IndexByte(url, 0) >= 0 {
+		url = unescapeCSS(make([]byte, 0, len(url)), url, bare)
+	} else if i == c.scanner && end == c.scannerEnd {
+		return // decided already
+	}
+	c.judge(i, end, url, imported)
+}
+
+// escaped reports whether what follows v is escaped by a backslash at its end.
+func escaped(v []byte) bool {
+	n := len(v)
+	for n > 0 && v[n-1] == '\\' {
+		n--
+	}
+	return (len(v)-n)%2 == 1
+}
+
+// judge decides on a URL that is spelled src[i:end].
+func (c *cssText) judge(i, end int, url []byte, imported bool) {
+	at := c.owner
+	if at < 0 {
+		at = c.offset(i)
+	}
+	kind := c.kind()
+	data := schemeOf(url) == schemeData
+	if data && !imported {
+		return // its contents are an image or a font
+	}
+	if imported {
+		kind = rules.KindStyle
+		if data {
+			if d := c.r.judgeSheet(at, url, c.sheets); d.Action == rules.Block {
+				c.refuse(i, d, true)
+			}
+			return
+		}
+	}
+	if d := c.r.decide(at, kind, url); d.Action == rules.Block {
+		c.refuse(i, d, imported && bytes.IndexByte(url, '{') >= 0)
+	}
+}
+
+// refuse puts the URL at i out of use.
+func (c *cssText) refuse(i int, d rules.Decision, sheet bool) {
+	if !c.dry {
+		prefix := inert
+		if sheet {
+			prefix = inertSheet
+		}
+		c.r.insert(c.offset(i), prefix)
+	}
+	if !c.blocked {
+		c.blocked, c.first = true, d
+	}
+}
+
+func (c *cssText) offset(i int) int {
+	if c.offsets != nil {
+		i = int(c.offsets[i])
+	}
+	return c.at + i
+}
+
+// badURL reports whether an unquoted URL, without the space around it, is a bad-url token, which
+// names nothing (CSS Syntax Level 3, 4.3.6).
+func badURL(v []byte) bool {
+	for i := 0; i < len(v); i++ {
+		switch b := v[i]; {
+		case b == '"', b == '\'', b == '(', b == 0x7f, b != 0 && b <= ' ':
+			return true
+		case b == '\\':
+			if i+1 < len(v) && isNewline(v[i+1]) {
+				return true
+			}
+			if i+1 < len(v) {
+				i = escapeEnd(v, i) - 1
+			}
+		}
+	}
+	return false
+}
+
+// passes reports whether the URL that begins at i and goes on after the window needs no decision:
+// it holds its own contents, and that is no style sheet.
+func (c *cssText) passes(i, to int) bool {
+	return c.st.ignored || !c.st.imported && schemeOf(c.src[i:min(to, i+64)]) == schemeData
+}
+
+// giveUp passes a construct that is too long to hold, up to the end of the window. A URL is put
+// out of use unless it is certain what its rest cannot change.
+func (c *cssText) giveUp(i, to int) int {
+	st := c.st
+	if st.url == 0 {
+		if st.head.done {
+			return i
+		}
+		c.headGiveUp(i, to)
+		if i = c.scan(i, to); to-i <= c.r.maxTag() || st.url == 0 {
+			return i
+		}
+	}
+	src := c.src
+	url := i + st.url
+	quote := src[url-1]
+	v := src[url:to]
+	for len(v) > 0 && v[0] <= ' ' {
+		v = v[1:]
+	}
+	switch {
+	case len(v) > 0 && v[0] != '/' && v[0] != '\\' && !isLetter(v[0]): // a path, whatever follows
+	case !st.imported && schemeOf(v) == schemeData:
+	default:
+		d := ambiguous("ambiguous:style-length")
+		c.r.record(c.offset(url), rules.Resource{Kind: st.ref, Page: c.r.page}, d)
+		c.refuse(url, d, st.imported)
+	}
+	st.imported, st.url, st.scanned = false, 0, 0
+	if st.mode = cssURL; quote == '"' || quote == '\'' {
+		st.mode, st.quote = cssString, quote
+		if st.set > 0 && src[i] != quote {
+			st.set++ // for the parenthesis that closes url()
+		}
+	}
+	if st.decl == declNone {
+		st.decl = declOther
+	}
+	return c.resume(url, to)
+}
+
+// maxSheets bounds style sheets in data: URLs that import each other.
+const maxSheets = 4
+
+// judgeSheet decides on a data: URL that is read as a style sheet. Its type does not matter: in
+// quirks mode browsers read any. The URL is blocked as a whole if anything in it is.
+func (r *Rewriter) judgeSheet(at int, url []byte, sheets int) rules.Decision {
+	_, body, ok := parseData(url)
+	if !ok {
+		return rules.Decision{}
+	}
+	if sheets >= maxSheets {
+		d := ambiguous("ambiguous:nesting")
+		r.record(at, rules.Resource{Kind: rules.KindStyle, Page: r.page}, d)
+		return d
+	}
+	// What a record shows of the sheet's URLs belongs to the place of the sheet.
+	c := cssText{r: r, at: at, owner: at, src: body, st: new(cssState), final: true, dry: true, sheets: sheets + 1}
+	c.scan(0, len(body))
+	return c.first
+}

@@ -1,0 +1,111 @@
+package rewriter
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddy-consent/caddy-consent/internal/shared"
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// One look for all means finds what a look for each finds.
+func TestCanFetch(t *testing.T) {
+	for _, m := range means {
+		for _, text := range []string{m, "x" + m, "ee" + m + "x", strings.Repeat("s.h(", 9) + m} {
+			if canFetch([]byte(text)) != yes {
+				t.Errorf("%q: no means found", text)
+			}
+		}
+		cut := m[:len(m)-1]
+		found := false
+		for _, other := range means {
+			found = found || strings.Contains(cut, other)
+		}
+		if !found && canFetch([]byte(cut)) == yes {
+			t.Errorf("%q: means found in part of a word", cut)
+		}
+	}
+	for _, text := range []string{"", "s", "src", "a.createElemen", "e(", "document.writ", "new image"} {
+		if canFetch([]byte(text)) == yes {
+			t.Errorf("%q: means found", text)
+		}
+	}
+}
+
+// A host that nobody knows is reported once, by its first script, however its slashes are written.
+func TestUnknownLoadersAreReportedOnce(t *testing.T) {
+	for _, tt := range []struct{ name, script, want string }{
+		{"a script", `d.createElement(s).src="https://a.example/x.js"`, "//a.example"},
+		{"a script with a query", `d.createElement(s).src="https://a.example/x.js?v=1"`, "//a.example"},
+		{"escaped slashes", `d.createElement(s).src="https:\/\/a.example\/y\/x.mjs"`, "//a.example"},
+		{"the first of two", `d.createElement(s).src="//a.example/x.js";x="//b.example/y.js"`, "//a.example"},
+		{"a host in a query", `d.createElement(s).src="/own?u=//a.example/x.js"`, "//a.example"},
+		{"in capitals", `d.createElement(s).src="//A.EXAMPLE/x.js"`, "//a.example"},
+		{"an image", `new Image().src="//a.example/x.png"`, ""},
+		{"no means to fetch", `var s="//a.example/x.js"`, ""},
+		{"the site's own", `d.createElement(s).src="//cdn.site.test/x.js"`, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			o := Options{Policy: policy(t, "block_active"), Page: rules.NewPage("https", "site.test"), Report: func(r rules.Resource, d rules.Decision) {
+				if d.Action == rules.Block || !d.Unclassified {
+					t.Errorf("%v", d)
+				}
+				got = append(got, r.URL)
+			}}
+			rewrite(t, o, "<script>"+tt.script+"</script>")
+			if s := strings.Join(got, " "); s != tt.want {
+				t.Errorf("got %q, want %q", s, tt.want)
+			}
+		})
+	}
+}
+
+// BenchmarkLoaders looks for loaders in the inline scripts of the saved pages.
+func BenchmarkLoaders(b *testing.B) {
+	inline := regexp.MustCompile(`(?is)<script(?:\s+(?:type="text/javascript"|async|defer|id="[^"]*"))*\s*>(.*?)</script`)
+	var scripts [][]byte
+	total := 0
+	for _, p := range shared.Pages(b) {
+		for _, m := range inline.FindAllSubmatch(p.Body, -1) {
+			scripts = append(scripts, m[1])
+			total += len(m[1])
+		}
+	}
+	r := New(nil, Options{Policy: policy(b, "block_active"), Page: rules.NewPage("https", "site.test")})
+	b.SetBytes(int64(total))
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, s := range scripts {
+			r.findLoader(0, s)
+		}
+	}
+}
+
+func BenchmarkWorstScript(b *testing.B) {
+	r := New(nil, Options{Policy: policy(b, "block_active"), Page: rules.NewPage("https", "site.test")})
+	for _, tt := range []struct{ name, unit string }{
+		{"Slashes", "/"},
+		{"Dots", "."},
+		{"Backslashes", `\`},
+		{"EscapedSlashes", `\/`},
+		{"ShortHosts", "a.bc/"},
+		{"Hosts", `"//cdn.some-site.example/x";`},
+		{"UnknownScripts", `"//cdn.some-site.example/x.js";`},
+		{"KnownHosts", `"//www.google.com/";`},
+		{"KnownHostsInOneString", `/www.google.com/x`},
+		{"OwnHosts", `"//www.site.test/x";`},
+		{"LongLabels", strings.Repeat("a", 250) + ".bc/"},
+		{"Means", `h(e(d(sr"//a.example/x.js"`},
+		{"Code", `function(a,b){return a.b(c)/2}`},
+	} {
+		text := []byte(strings.Repeat(tt.unit, 3<<20/len(tt.unit)))
+		b.Run(tt.name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				r.findLoader(0, text)
+			}
+		})
+	}
+}

@@ -1,0 +1,90 @@
+package rewriter
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestRefreshURL(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"0;url=/a", "/a"},
+		{"0", ""},
+		{"5; ", ""},
+		{" \n0 , URL = /a ", "/a "},
+		{"0 /a", "/a"},
+		{"0,/a", "/a"},
+		{"0url=/a", ""},
+		{"0:url=/a", ""},
+		{"+0;url=/a", ""},
+		{"-1;url=/a", ""},
+		{";url=/a", ""},
+		{"url=/a", ""},
+		{".5;url=/a", "/a"},
+		{"0.5.5;url=/a", "/a"},
+		{"99999999999999999999;url=/a", "/a"},
+		{"0;;/a", ";/a"},
+		{"0;url='/a'b", "/a"},
+		{"0;url=\"/a", "/a"},
+		{"0;'/a'", "/a"},
+		{"0;url /a", "url /a"},
+		{"0;ur=/a", "ur=/a"},
+		{"0;u", "u"},
+		{"0;url=", ""},
+		{"0;url=url=/a", "url=/a"},
+		{"0\v;url=/a", ""},
+	} {
+		if got := string(RefreshURL([]byte(tt.in))); got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}
+
+// refresh is the standard's algorithm, step by step (HTML Standard, 4.2.5.3, "shared declarative
+// refresh steps").
+func refresh(input string) string {
+	const space = "\t\n\f\r "
+	rest := strings.TrimLeft(input, space)
+	time := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
+	if time == 0 && !strings.HasPrefix(rest, ".") {
+		return ""
+	}
+	rest = strings.TrimLeft(rest[time:], "0123456789.")
+	if rest != "" && !strings.ContainsRune(";,"+space, rune(rest[0])) {
+		return ""
+	}
+	rest = strings.TrimLeft(rest, space)
+	if rest != "" && (rest[0] == ';' || rest[0] == ',') {
+		rest = rest[1:]
+	}
+	rest = strings.TrimLeft(rest, space)
+	url := rest
+	if rest != "" && (rest[0] == 'u' || rest[0] == 'U') {
+		for _, c := range "url" {
+			if rest == "" || rune(rest[0]|0x20) != c {
+				return url
+			}
+			rest = rest[1:]
+		}
+		if rest = strings.TrimLeft(rest, space); rest == "" || rest[0] != '=' {
+			return url
+		}
+		rest = strings.TrimLeft(rest[1:], space)
+	}
+	url = rest
+	if url != "" && (url[0] == '"' || url[0] == '\'') {
+		url, _, _ = strings.Cut(url[1:], url[:1])
+	}
+	return url
+}
+
+// FuzzRefresh compares with the standard's algorithm written down step by step.
+func FuzzRefresh(f *testing.F) {
+	f.Add("0; url='http://tracker.test/'x")
+	f.Add(" .5 , URL = \"/a")
+	f.Add("3u")
+	f.Fuzz(func(t *testing.T, s string) {
+		if got, want := string(RefreshURL([]byte(s))), refresh(s); got != want {
+			t.Fatalf("%q: got %q, want %q", s, got, want)
+		}
+	})
+}

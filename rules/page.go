@@ -4,14 +4,21 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"golang.org/x/net/html/charset"
 	"golang.org/x/net/publicsuffix"
+	"golang.org/x/text/encoding"
 )
 
 // Page is the document that a resource stands in. It does not change and is safe for concurrent use.
 type Page struct {
 	scheme, host, site string
-	baseHost           string // host of relative references
 	baseScheme         string
+	baseClass          urlClass // of relative references
+	baseHost           string
+	basePath           string // begins with a slash, dot segments resolved
+	baseQuery          string
+	charset            string            // "" if it is not known for certain
+	legacy             encoding.Encoding // nil if charset is UTF-8 or unknown
 	siblings           *siblings
 }
 
@@ -25,12 +32,13 @@ type sibling struct {
 }
 
 // NewPage returns the page with that scheme ("http" or "https") and host, which may have a port.
+// Its path is "/" until At says otherwise.
 func NewPage(scheme, host string) *Page {
 	h, err := NormalizeHost(host)
 	if err != nil {
 		h = strings.ToLower(host)
 	}
-	p := &Page{scheme: scheme, host: h, baseHost: h, baseScheme: scheme, siblings: new(siblings)}
+	p := &Page{scheme: scheme, host: h, baseScheme: scheme, baseHost: h, basePath: "/", siblings: new(siblings)}
 	p.site = registrable(h)
 	return p
 }
@@ -52,18 +60,66 @@ func (p *Page) Host() string { return p.host }
 // Site returns the page's registrable domain.
 func (p *Page) Site() string { return p.site }
 
-// WithBase returns the page with relative references resolved against a base URL; p itself if
-// the base names no other host.
-func (p *Page) WithBase(url string) *Page {
-	ref := parseURL(url, p.scheme)
-	if ref.class != urlNetwork || ref.host == p.host {
+// At returns the page as it stands at a path and query, such as "/shop/cart?step=2", so that
+// relative references are resolved against them; p itself if they change nothing.
+func (p *Page) At(uri string) *Page {
+	if strings.HasPrefix(uri, "//") {
+		uri = "/." + uri // a path, not a host
+	}
+	return p.WithBase(uri)
+}
+
+// WithCharset returns the page with the encoding in which a browser reads it for certain, by any
+// of the Encoding Standard's labels (4.2), which decides what bytes outside ASCII mean in a host;
+// p itself if the label is unknown.
+func (p *Page) WithCharset(label string) *Page {
+	enc, name := charset.Lookup(label)
+	if enc == nil || name == p.charset {
 		return p
 	}
 	q := *p
-	q.baseHost = ref.host
-	if scheme, _ := cutScheme(strings.TrimSpace(url)); scheme != "" {
-		q.baseScheme = scheme
+	q.charset, q.legacy = name, enc
+	if name == "utf-8" {
+		q.legacy = nil
 	}
+	return &q
+}
+
+// decode returns ref as the browser has it after decoding the page.
+func (p *Page) decode(ref string) string {
+	if s, err := p.legacy.NewDecoder().String(ref); err == nil {
+		return s
+	}
+	return ref
+}
+
+// WithBase returns the page with relative references resolved against a base URL (HTML Standard,
+// 2.4.2); p itself if browsers do not take it for a base or if it changes nothing. Against a base
+// without a host, such as about:blank, relative references reach nobody.
+func (p *Page) WithBase(url string) *Page {
+	ref := parseURL(url, p)
+	q := *p
+	switch ref.class {
+	case urlInvalid, urlAmbiguous:
+		return p
+	case urlOther:
+		if ref.scheme == "data" || ref.scheme == "javascript" || ref.scheme == "" {
+			return p
+		}
+		q.baseClass, q.baseScheme, q.baseHost, q.basePath, q.baseQuery = urlOther, ref.scheme, "", "/", ""
+		return &q
+	case urlNetwork, urlSocket:
+		q.baseClass, q.baseHost = ref.class, strings.Clone(ref.host)
+		if ref.scheme != "" {
+			q.baseScheme = ref.scheme
+		}
+	}
+	var buf locationBuf
+	path, query := ref.location(p, &buf)
+	if q.baseHost == p.baseHost && q.baseScheme == p.baseScheme && path == p.basePath && query == p.baseQuery {
+		return p
+	}
+	q.basePath, q.baseQuery = strings.Clone(path), strings.Clone(query)
 	return &q
 }
 

@@ -223,7 +223,7 @@ func FuzzParseURL(f *testing.F) {
 	f.Add(`https:\\u@[::1]:80/x`)
 	f.Add("//0x7f.1/%2e%2e/")
 	f.Fuzz(func(t *testing.T, s string) {
-		fast, slow := parseURL(s, "https"), parseSlow(s, "https")
+		fast, slow := parseURL(s, &noPage), parseSlow(s, &noPage)
 		if fast.class != slow.class || fast.host != slow.host {
 			t.Fatalf("%q: fast %+v, slow %+v", s, fast, slow)
 		}

@@ -7,7 +7,7 @@ import (
 )
 
 // locationBuf holds a path that had to be put together; longer ones are allocated.
-type locationBuf [512]byte
+type locationBuf [256]byte
 
 // location returns path and query of a reference as a browser resolves them against the page's
 // base (URL Standard, 4.4, from "relative state" on), the path with escaped letters unescaped

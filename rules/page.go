@@ -98,27 +98,29 @@ func (p *Page) decode(ref string) string {
 // without a host, such as about:blank, relative references reach nobody.
 func (p *Page) WithBase(url string) *Page {
 	ref := parseURL(url, p)
-	q := *p
-	switch ref.class {
+	class, scheme, host, path, query := ref.class, ref.scheme, ref.host, "/", ""
+	var buf locationBuf
+	switch class {
 	case urlInvalid, urlAmbiguous:
 		return p
 	case urlOther:
-		if ref.scheme == "data" || ref.scheme == "javascript" || ref.scheme == "" {
+		if scheme == "data" || scheme == "javascript" || scheme == "" {
 			return p
 		}
-		q.baseClass, q.baseScheme, q.baseHost, q.basePath, q.baseQuery = urlOther, ref.scheme, "", "/", ""
-		return &q
-	case urlNetwork, urlSocket:
-		q.baseClass, q.baseHost = ref.class, strings.Clone(ref.host)
-		if ref.scheme != "" {
-			q.baseScheme = ref.scheme
-		}
+	default:
+		path, query = ref.location(p, &buf)
 	}
-	var buf locationBuf
-	path, query := ref.location(p, &buf)
-	if q.baseHost == p.baseHost && q.baseScheme == p.baseScheme && path == p.basePath && query == p.baseQuery {
+	if class == urlRelative {
+		class, scheme, host = p.baseClass, p.baseScheme, p.baseHost
+	}
+	if scheme == "" {
+		scheme = p.baseScheme
+	}
+	if scheme == p.baseScheme && host == p.baseHost && path == p.basePath && query == p.baseQuery {
 		return p
 	}
+	q := *p
+	q.baseClass, q.baseScheme, q.baseHost = class, strings.Clone(scheme), strings.Clone(host)
 	q.basePath, q.baseQuery = strings.Clone(path), strings.Clone(query)
 	return &q
 }

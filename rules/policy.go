@@ -73,12 +73,8 @@ func (p *Policy) Decide(r Resource) Decision {
 // decideSite decides on a first-party host: only collector paths are anything but first party.
 func (p *Policy) decideSite(r *Resource, host string, ref *reference) Decision {
 	if r.Kind != KindInlineScript && ref.maybePath(r.Page, &p.site.cat.siteFirst) {
-		var buf locationBuf
-		path, query := ref.location(r.Page, &buf)
-		for _, m := range p.site.cat.sitePaths {
-			if m.match(r.Kind, path, query) {
-				return p.byService(m.svc, m.cats, m.rule, host)
-			}
+		if m := matchPaths(p.site.cat.sitePaths, r.Kind, ref, r.Page); m != nil {
+			return p.byService(m.svc, m.cats, m.rule, host)
 		}
 	}
 	// Hosts known as collectors that sites give a name of their own keep their service.
@@ -90,22 +86,13 @@ func (p *Policy) decideSite(r *Resource, host string, ref *reference) Decision {
 
 // decideHost decides on a third-party host by the most specific rule that knows it.
 func (p *Policy) decideHost(r *Resource, host string, ref *reference) Decision {
-	var (
-		hits        [maxMatches]*hostEntry
-		buf         locationBuf
-		path, query string
-		kind        = r.Kind
-	)
+	var hits [maxMatches]*hostEntry
+	kind := r.Kind
 	for n := p.site.cat.hosts.match(host, &hits); n > 0; n-- {
 		e := hits[n-1]
 		if len(e.paths) > 0 {
-			if path == "" {
-				path, query = ref.location(r.Page, &buf)
-			}
-			for _, m := range e.paths {
-				if m.match(kind, path, query) {
-					return p.byService(m.svc, m.cats, m.rule, host)
-				}
+			if m := matchPaths(e.paths, kind, ref, r.Page); m != nil {
+				return p.byService(m.svc, m.cats, m.rule, host)
 			}
 		}
 		if e.svc == nil || e.cats == 0 {

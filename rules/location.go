@@ -9,30 +9,63 @@ import (
 // locationBuf holds a path that had to be put together; longer ones are allocated.
 type locationBuf [256]byte
 
+// plain returns path and query of a reference that needs no resolving; they are parts of it.
+func (r *reference) plain() (path, query string, ok bool) {
+	end, clean := scanPath(r.tail)
+	if end == 0 || !clean || r.tail[0] != '/' {
+		return "", "", false
+	}
+	return r.tail[:end], afterMark(r.tail[end:]), true
+}
+
+// afterMark returns what follows the question mark that s begins with, if it does.
+func afterMark(s string) string {
+	if s == "" || s[0] != '?' {
+		return ""
+	}
+	return s[1:]
+}
+
+// cleanQuery returns a query without the fragment behind it and without tabs and newlines.
+func cleanQuery(s string) string {
+	if i := strings.IndexByte(s, '#'); i >= 0 {
+		s = s[:i]
+	}
+	return dropBreaks(s)
+}
+
+// scanQuery is cleanQuery for the query of which it also says that it is a single parameter
+// without escapes.
+func scanQuery(s string) (query string, single bool) {
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '#':
+			return s[:i], true
+		case '&', '%', '\t', '\n', '\r':
+			return cleanQuery(s), false
+		}
+	}
+	return s, true
+}
+
 // location returns path and query of a reference as a browser resolves them against the page's
 // base (URL Standard, 4.4, from "relative state" on), the path with escaped letters unescaped
-// (RFC 3986, 6.2.2.2). Both are valid as long as buf and the reference are.
+// (RFC 3986, 6.2.2.2), the query as it stands, for scanQuery or cleanQuery. Both are valid as long
+// as buf and the reference are.
 func (r *reference) location(p *Page, buf *locationBuf) (path, query string) {
+	if path, query, ok := r.plain(); ok {
+		return path, query
+	}
 	tail := r.tail
 	relative := r.class == urlRelative
 	if relative && (tail == "" || tail[0] == '#') {
 		return p.basePath, p.baseQuery
 	}
-	end, clean := scanPath(tail)
-	if path = tail[:end]; end < len(tail) && tail[end] == '?' {
-		query = tail[end+1:]
-		if i := strings.IndexByte(query, '#'); i >= 0 {
-			query = query[:i]
-		}
-		query = dropBreaks(query)
-	}
-	switch {
-	case clean && path != "" && path[0] == '/':
-		return path, query
-	case path == "" && relative:
+	end, _ := scanPath(tail)
+	path, query = dropBreaks(tail[:end]), afterMark(tail[end:])
+	if path == "" && relative {
 		return p.basePath, query
 	}
-	path = dropBreaks(path)
 	out := append(buf[:0], '/')
 	if path != "" && (path[0] == '/' || path[0] == '\\') {
 		path = path[1:]
@@ -132,7 +165,10 @@ func (r *reference) maybePath(p *Page, first *[256]bool) bool {
 
 // isScript reports whether the path is that of a script.
 func (r *reference) isScript(p *Page) bool {
-	var buf locationBuf
-	path, _ := r.location(p, &buf)
+	path, _, ok := r.plain()
+	if !ok {
+		var buf locationBuf
+		path, _ = r.location(p, &buf)
+	}
 	return strings.HasSuffix(path, ".js") || strings.HasSuffix(path, ".mjs")
 }

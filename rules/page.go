@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/net/html/charset"
 	"golang.org/x/net/publicsuffix"
-	"golang.org/x/text/encoding"
 )
 
 // Page is the document that a resource stands in. It does not change and is safe for concurrent use.
@@ -17,8 +16,8 @@ type Page struct {
 	baseHost           string
 	basePath           string // begins with a slash, dot segments resolved
 	baseQuery          string
-	charset            string            // "" if it is not known for certain
-	legacy             encoding.Encoding // nil if charset is UTF-8 or unknown
+	charset            string              // "" if it is not known for certain
+	legacy             func(string) string // to UTF-8; nil if charset is that or unknown
 	siblings           *siblings
 }
 
@@ -78,19 +77,16 @@ func (p *Page) WithCharset(label string) *Page {
 		return p
 	}
 	q := *p
-	q.charset, q.legacy = name, enc
-	if name == "utf-8" {
-		q.legacy = nil
+	q.charset, q.legacy = name, nil
+	if name != "utf-8" {
+		q.legacy = func(s string) string {
+			if d, err := enc.NewDecoder().String(s); err == nil {
+				return d
+			}
+			return s
+		}
 	}
 	return &q
-}
-
-// decode returns ref as the browser has it after decoding the page.
-func (p *Page) decode(ref string) string {
-	if s, err := p.legacy.NewDecoder().String(ref); err == nil {
-		return s
-	}
-	return ref
 }
 
 // WithBase returns the page with relative references resolved against a base URL (HTML Standard,
@@ -109,6 +105,7 @@ func (p *Page) WithBase(url string) *Page {
 		}
 	default:
 		path, query = ref.location(p, &buf)
+		query = cleanQuery(query)
 	}
 	if class == urlRelative {
 		class, scheme, host = p.baseClass, p.baseScheme, p.baseHost

@@ -50,7 +50,11 @@ func cutParts(pattern string) (head string, parts []string) {
 
 // first8 returns the first eight bytes of s and a mask of those that it has.
 func first8(s string) (bytes, mask uint64) {
-	for i := 0; i < len(s) && i < 8; i++ {
+	if len(s) >= 8 {
+		return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56, ^uint64(0)
+	}
+	for i := 0; i < len(s); i++ {
 		bytes |= uint64(s[i]) << (8 * i)
 		mask |= 0xff << (8 * i)
 	}
@@ -63,10 +67,18 @@ func sortPaths(ms []*pathMatcher) {
 
 // matchPaths returns the first of the rules that covers a reference.
 func matchPaths(ms []*pathMatcher, kind Kind, ref *reference, p *Page) *pathMatcher {
+	if path, query, ok := ref.plain(); ok {
+		return matchLocation(ms, kind, path, query)
+	}
 	var buf locationBuf
 	path, query := ref.location(p, &buf)
+	return matchLocation(ms, kind, path, query)
+}
+
+func matchLocation(ms []*pathMatcher, kind Kind, path, query string) *pathMatcher {
 	path8, _ := first8(path)
-	single := unknown
+	cut := kind == KindInlineScript
+	scanned, single := false, false
 	for _, m := range ms {
 		if path8&m.mask8 != m.start8 || m.kinds&(1<<kind) == 0 || !m.matchPath(path) {
 			continue
@@ -74,14 +86,12 @@ func matchPaths(ms []*pathMatcher, kind Kind, ref *reference, p *Page) *pathMatc
 		if m.key == "" || m.prefix && strings.HasPrefix(query, m.start) {
 			return m
 		}
-		if single == unknown {
-			if single = no; strings.IndexByte(query, '&') < 0 && strings.IndexByte(query, '%') < 0 {
-				single = yes
-			}
+		if !scanned {
+			query, single = scanQuery(query)
+			scanned = true
 		}
-		cut := kind == KindInlineScript
-		if single == yes && m.prefix && !cut {
-			continue
+		if single && m.prefix && !cut {
+			continue // had it matched, it would have above
 		}
 		if m.matchQuery(query, cut) {
 			return m
@@ -89,13 +99,6 @@ func matchPaths(ms []*pathMatcher, kind Kind, ref *reference, p *Page) *pathMatc
 	}
 	return nil
 }
-
-// What is found out at the first need.
-const (
-	unknown = iota
-	no
-	yes
-)
 
 func (m *pathMatcher) matchPath(path string) bool {
 	if !strings.HasPrefix(path, m.head) {

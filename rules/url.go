@@ -47,7 +47,7 @@ var plainFirst = func() (t [256]bool) {
 // are cut apart without allocating.
 func parseURL(ref string, p *Page) reference {
 	if p.legacy != nil && !isASCII(ref) {
-		ref = p.decode(ref)
+		ref = p.legacy(ref)
 	}
 	rest, scheme := ref, ""
 	switch {
@@ -164,7 +164,7 @@ func isPort(s string) bool {
 
 // dropBreaks removes tabs and newlines, as the parser does everywhere in a URL.
 func dropBreaks(s string) string {
-	if !strings.ContainsAny(s, "\t\n\r") {
+	if strings.IndexByte(s, '\t') < 0 && strings.IndexByte(s, '\n') < 0 && strings.IndexByte(s, '\r') < 0 {
 		return s
 	}
 	out := make([]byte, 0, len(s))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 
@@ -334,15 +335,19 @@ func (h *Handler) setPlaceholders(r *http.Request, st consent.State) {
 
 // endpointPath returns what follows the endpoint in the request's original path.
 func (h *Handler) endpointPath(r *http.Request) (string, bool) {
-	path := r.URL.Path
-	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && orig.URL != nil {
-		path = orig.URL.Path
-	}
-	rest, ok := strings.CutPrefix(path, h.Endpoint)
+	rest, ok := strings.CutPrefix(originalURL(r).Path, h.Endpoint)
 	if !ok || rest != "" && rest[0] != '/' {
 		return "", false
 	}
 	return rest, true
+}
+
+// originalURL returns the request's URL before any rewrite, which is the one that the browser has.
+func originalURL(r *http.Request) *url.URL {
+	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && orig.URL != nil {
+		return orig.URL
+	}
+	return r.URL
 }
 
 // Interface guards

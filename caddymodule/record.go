@@ -158,10 +158,7 @@ func (rec *record) sum(counts [rules.Kinds]int) (n int) {
 
 // requestNames returns the request's original path, without query, and its id.
 func requestNames(r *http.Request) (path, id string) {
-	path = r.URL.Path
-	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && orig.URL != nil {
-		path = orig.URL.Path
-	}
+	path = originalURL(r).Path
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		id, _ = repl.GetString("http.request.uuid")
 	}

@@ -277,7 +277,7 @@ func (rw *responseWriter) decide(first []byte) {
 		return
 	}
 	rw.warnUncompressed(h)
-	rw.startRewriter(codings)
+	rw.startRewriter(codings, first)
 	rw.documentHeader(false, true)
 	if rw.h.shadow {
 		rw.commit(observe, "clean")
@@ -310,14 +310,20 @@ func (rw *responseWriter) warnUncompressed(h http.Header) {
 	}
 }
 
-// startRewriter makes the rewriter, behind a decoder where the body is coded.
-func (rw *responseWriter) startRewriter(codings []string) {
+// startRewriter makes the rewriter, behind a decoder where the body is coded; first is what the
+// body begins with.
+func (rw *responseWriter) startRewriter(codings []string, first []byte) {
+	if len(codings) > 0 {
+		first = nil
+	}
+	label := rewriter.CertainCharset(rw.Header().Get("Content-Type"), first[:min(len(first), 1024)])
+	page := rw.page.At(originalURL(rw.r).EscapedPath()).WithCharset(label)
 	var dst io.Writer = clientWriter{rw.inner}
 	if rw.h.shadow {
 		dst = io.Discard
 	}
 	rw.rewriter = rewriterPool.Get().(*rewriter.Rewriter)
-	rw.rewriter.Reset(dst, rewriter.Options{Policy: rw.policy, Page: rw.page, Report: rw.rec.resource, Budget: heldBudget})
+	rw.rewriter.Reset(dst, rewriter.Options{Policy: rw.policy, Page: page, Report: rw.rec.resource, Budget: heldBudget})
 	rw.sink = rw.rewriter
 	if len(codings) > 0 {
 		rw.sink = &charsetGuard{rw: rw, next: rw.rewriter}

@@ -141,7 +141,6 @@ func (c *Catalogue) compile() {
 			c.cookies.addTracker(s, &s.Cookies[i])
 		}
 	}
-	c.cookies.finish()
 }
 
 func (c *Catalogue) problem(source, format string, a ...any) {
@@ -185,11 +184,11 @@ func (c *Catalogue) addRules(s *Service) {
 		m := newPathMatcher(s, r)
 		if r.Host == SiteHost {
 			c.sitePaths = append(c.sitePaths, m)
-			if len(m.parts[0]) < 2 {
+			if len(m.head) < 2 {
 				c.problem(r.Source, "rule: a path for every site begins with a fixed word")
 				continue
 			}
-			c.siteFirst[m.parts[0][1]] = true
+			c.siteFirst[m.head[1]] = true
 			continue
 		}
 		c.addPath(r.Host, m)

@@ -1,9 +1,6 @@
 package rules
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // cookieRule says what a cookie name means.
 type cookieRule struct {
@@ -14,13 +11,58 @@ type cookieRule struct {
 	essential bool
 }
 
-// cookieTable looks cookie names up: exact names by hash, prefixes by one hash look-up for each
-// length that occurs.
+// cookieTable looks cookie names up: one hash that runs over the name finds it whole and, at each
+// length that occurs, what it begins with.
 type cookieTable struct {
-	exact   map[string][]cookieRule
-	prefix  map[string][]cookieRule
-	lengths [256][]int // of prefixes by their first byte, the longest first
+	slots   []cookieSlot
+	mask    uint32
+	n       int
+	lengths [256]uint64 // of prefixes by their first byte: bit n stands for length n
 	globs   []cookieGlob
+}
+
+type cookieSlot struct {
+	hash   uint32
+	key    string // "" if free
+	exact  []cookieRule
+	prefix []cookieRule
+}
+
+// maxCookiePrefix bounds what stands before the star of a pattern.
+const maxCookiePrefix = 63
+
+// slot returns the slot of key with hash h, or the free one where it would stand.
+func (t *cookieTable) slot(h uint32, key string) *cookieSlot {
+	for i := mix(h) & t.mask; ; i = (i + 1) & t.mask {
+		s := &t.slots[i]
+		if s.key == "" || s.hash == h && s.key == key {
+			return s
+		}
+	}
+}
+
+// grown returns the slot of key, in a table that has room for it.
+func (t *cookieTable) grown(key string) *cookieSlot {
+	if t.n*2 >= len(t.slots) {
+		old := t.slots
+		size := max(16, len(old)*2)
+		t.slots, t.mask = make([]cookieSlot, size), uint32(size-1)
+		for _, s := range old {
+			if s.key != "" {
+				*t.slot(s.hash, s.key) = s
+			}
+		}
+	}
+	h := uint32(hashSeed)
+	for i := 0; i < len(key); i++ {
+		h = (h ^ uint32(key[i])) * hashPrime
+	}
+	s := t.slot(h, key)
+	if s.key == "" {
+		s.hash, s.key = h, key
+		t.n++
+	}
+	return s
 }
 
 // cookieGlob is a pattern of the catalogue with a star inside.
@@ -46,22 +88,22 @@ func (g *cookieGlob) match(name string) bool {
 }
 
 func (t *cookieTable) add(pattern string, r cookieRule) {
-	if t.exact == nil {
-		t.exact, t.prefix = make(map[string][]cookieRule), make(map[string][]cookieRule)
-	}
 	r.rule = "cookie:" + pattern
 	if r.essential {
 		r.rule = "essential:" + pattern
 	}
-	if strings.Contains(strings.TrimSuffix(pattern, "*"), "*") {
+	if p := strings.TrimSuffix(pattern, "*"); strings.Contains(p, "*") || len(p) > maxCookiePrefix {
 		t.globs = append(t.globs, cookieGlob{strings.Split(pattern, "*"), r})
 		return
 	}
-	if p, ok := strings.CutSuffix(pattern, "*"); ok {
-		t.prefix[p] = append(t.prefix[p], r)
+	p, star := strings.CutSuffix(pattern, "*")
+	s := t.grown(p)
+	if !star {
+		s.exact = append(s.exact, r)
 		return
 	}
-	t.exact[pattern] = append(t.exact[pattern], r)
+	s.prefix = append(s.prefix, r)
+	t.lengths[p[0]] |= 1 << min(len(p), maxCookiePrefix)
 }
 
 func (t *cookieTable) addEssentials(list []Essential) {
@@ -84,57 +126,62 @@ func (t *cookieTable) addTracker(s *Service, c *Cookie) {
 	t.add(c.Name, cookieRule{svc: s, cats: cats, domain: c.Domain})
 }
 
-func (t *cookieTable) finish() {
-	for p := range t.prefix {
-		if l := &t.lengths[p[0]]; !slices.Contains(*l, len(p)) {
-			*l = append(*l, len(p))
-		}
-	}
-	for _, l := range t.lengths {
-		slices.Sort(l)
-		slices.Reverse(l)
-	}
-}
-
 // find returns the rule for a cookie in the order: exact tracker, essential, tracker prefix.
 func (t *cookieTable) find(name, domain string) (r cookieRule, ok bool) {
-	for _, r := range t.exact[name] {
-		if !r.essential && r.covers(domain) {
-			return r, true
-		}
-	}
-	for _, r := range t.exact[name] {
-		if r.essential {
-			return r, true
-		}
-	}
-	var tracker cookieRule
-	if name == "" {
+	if name == "" || t.n == 0 && len(t.globs) == 0 {
 		return r, false
 	}
-	for _, n := range t.lengths[name[0]] {
-		if n > len(name) {
-			continue
+	var essential, tracker *cookieRule // of prefixes, the longest of each
+	if t.n > 0 {
+		h := uint32(hashSeed)
+		lengths := t.lengths[name[0]] >> 1
+		for i := 0; i < len(name); i++ {
+			h = (h ^ uint32(name[i])) * hashPrime
+			if lengths&1 != 0 {
+				if s := t.slot(h, name[:i+1]); len(s.prefix) > 0 {
+					essential, tracker = prefer(s.prefix, domain, essential, tracker)
+				}
+			}
+			lengths >>= 1
 		}
-		for _, r := range t.prefix[name[:n]] {
-			if r.essential {
-				return r, true
+		if s := t.slot(h, name); len(s.exact) > 0 {
+			if e, t := prefer(s.exact, domain, nil, nil); t != nil {
+				return *t, true
+			} else if e != nil {
+				return *e, true
 			}
-			if !ok && r.covers(domain) {
-				tracker, ok = r, true
-			}
+		}
+		if essential != nil {
+			return *essential, true
 		}
 	}
 	for i := range t.globs {
 		g := &t.globs[i]
-		if (g.essential || !ok && g.covers(domain)) && g.match(name) {
+		if (g.essential || tracker == nil && g.covers(domain)) && g.match(name) {
 			if g.essential {
 				return g.cookieRule, true
 			}
-			tracker, ok = g.cookieRule, true
+			tracker = &g.cookieRule
 		}
 	}
-	return tracker, ok
+	if tracker == nil {
+		return r, false
+	}
+	return *tracker, true
+}
+
+// prefer returns the first essential and the first tracker of rules that covers the domain, or
+// what there was.
+func prefer(rules []cookieRule, domain string, essential, tracker *cookieRule) (e, t *cookieRule) {
+	for i := len(rules) - 1; i >= 0; i-- {
+		switch r := &rules[i]; {
+		case r.essential:
+			essential = r
+		case r.covers(domain):
+			tracker = r
+		}
+	}
+	return essential, tracker
 }
 
 // covers reports whether a cookie of that domain falls under the rule.

@@ -4,14 +4,20 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"golang.org/x/net/html/charset"
 	"golang.org/x/net/publicsuffix"
 )
 
 // Page is the document that a resource stands in. It does not change and is safe for concurrent use.
 type Page struct {
 	scheme, host, site string
-	baseHost           string // host of relative references
 	baseScheme         string
+	baseClass          urlClass // of relative references
+	baseHost           string
+	basePath           string // begins with a slash, dot segments resolved
+	baseQuery          string
+	charset            string              // "" if it is not known for certain
+	legacy             func(string) string // to UTF-8; nil if charset is that or unknown
 	siblings           *siblings
 }
 
@@ -25,12 +31,13 @@ type sibling struct {
 }
 
 // NewPage returns the page with that scheme ("http" or "https") and host, which may have a port.
+// Its path is "/" until At says otherwise.
 func NewPage(scheme, host string) *Page {
 	h, err := NormalizeHost(host)
 	if err != nil {
 		h = strings.ToLower(host)
 	}
-	p := &Page{scheme: scheme, host: h, baseHost: h, baseScheme: scheme, siblings: new(siblings)}
+	p := &Page{scheme: scheme, host: h, baseScheme: scheme, baseHost: h, basePath: "/", siblings: new(siblings)}
 	p.site = registrable(h)
 	return p
 }
@@ -52,18 +59,66 @@ func (p *Page) Host() string { return p.host }
 // Site returns the page's registrable domain.
 func (p *Page) Site() string { return p.site }
 
-// WithBase returns the page with relative references resolved against a base URL; p itself if
-// the base names no other host.
-func (p *Page) WithBase(url string) *Page {
-	ref := parseURL(url, p.scheme)
-	if ref.class != urlNetwork || ref.host == p.host {
+// At returns the page as it stands at a path and query, such as "/shop/cart?step=2", so that
+// relative references are resolved against them; p itself if they change nothing.
+func (p *Page) At(uri string) *Page {
+	if strings.HasPrefix(uri, "//") {
+		uri = "/." + uri // a path, not a host
+	}
+	return p.WithBase(uri)
+}
+
+// WithCharset returns the page with the encoding in which a browser reads it for certain, by any
+// of the Encoding Standard's labels (4.2), which decides what bytes outside ASCII mean in a host;
+// p itself if the label is unknown.
+func (p *Page) WithCharset(label string) *Page {
+	enc, name := charset.Lookup(label)
+	if enc == nil || name == p.charset {
 		return p
 	}
 	q := *p
-	q.baseHost = ref.host
-	if scheme, _ := cutScheme(strings.TrimSpace(url)); scheme != "" {
-		q.baseScheme = scheme
+	q.charset, q.legacy = name, nil
+	if name != "utf-8" {
+		q.legacy = func(s string) string {
+			if d, err := enc.NewDecoder().String(s); err == nil {
+				return d
+			}
+			return s
+		}
 	}
+	return &q
+}
+
+// WithBase returns the page with relative references resolved against a base URL (HTML Standard,
+// 2.4.2); p itself if browsers do not take it for a base or if it changes nothing. Against a base
+// without a host, such as about:blank, relative references reach nobody.
+func (p *Page) WithBase(url string) *Page {
+	ref := parseURL(url, p)
+	class, scheme, host, path, query := ref.class, ref.scheme, ref.host, "/", ""
+	var buf locationBuf
+	switch class {
+	case urlInvalid, urlAmbiguous:
+		return p
+	case urlOther:
+		if scheme == "data" || scheme == "javascript" || scheme == "" {
+			return p
+		}
+	default:
+		path, query = ref.location(p, &buf)
+		query = cleanQuery(query)
+	}
+	if class == urlRelative {
+		class, scheme, host = p.baseClass, p.baseScheme, p.baseHost
+	}
+	if scheme == "" {
+		scheme = p.baseScheme
+	}
+	if scheme == p.baseScheme && host == p.baseHost && path == p.basePath && query == p.baseQuery {
+		return p
+	}
+	q := *p
+	q.baseClass, q.baseScheme, q.baseHost = class, strings.Clone(scheme), strings.Clone(host)
+	q.basePath, q.baseQuery = strings.Clone(path), strings.Clone(query)
 	return &q
 }
 

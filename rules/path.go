@@ -7,28 +7,32 @@ import (
 
 // pathMatcher is a PathRule compiled.
 type pathMatcher struct {
-	svc    *Service
-	cats   Set
-	kinds  kindMask // 0: all
-	parts  []string // of the path, between the stars; the first is anchored
-	key    string   // of the query
-	value  string
-	prefix bool   // value is a prefix
-	start  string // key=value, how the query most often begins
-	loader bool
-	rule   string
-	weight int // longer patterns are more specific
+	start8, mask8 uint64 // the first bytes of head, to compare at once
+	kinds         kindMask
+	cats          Set
+	prefix        bool     // value is a prefix
+	head          string   // of the path, up to the first star
+	parts         []string // of the path, after each star
+	key, value    string   // of the query
+	start         string   // key=value, how the query most often begins
+	svc           *Service
+	rule          string
+	weight        int // longer patterns are more specific
 }
 
 func newPathMatcher(s *Service, r *PathRule) *pathMatcher {
-	m := &pathMatcher{svc: s, cats: s.Categories, rule: "path:" + r.Host + r.Path, parts: strings.Split(r.Path, "*"), weight: len(r.Path)}
+	m := &pathMatcher{svc: s, cats: s.Categories, kinds: ^kindMask(0), rule: "path:" + r.Host + r.Path, weight: len(r.Path)}
+	m.head, m.parts = cutParts(r.Path)
+	m.start8, m.mask8 = first8(m.head)
 	if r.Categories != 0 {
 		m.cats = r.Categories
 	}
-	for _, e := range r.Elements {
-		m.kinds |= elementKinds[e]
+	if len(r.Elements) > 0 {
+		m.kinds = 0
+		for _, e := range r.Elements {
+			m.kinds |= elementKinds[e]
+		}
 	}
-	m.loader = m.kinds&kinds(KindInlineScript) != 0
 	if r.Query != "" {
 		m.rule += "?" + r.Query
 		m.weight += 1000
@@ -39,51 +43,115 @@ func newPathMatcher(s *Service, r *PathRule) *pathMatcher {
 	return m
 }
 
+func cutParts(pattern string) (head string, parts []string) {
+	parts = strings.Split(pattern, "*")
+	return parts[0], parts[1:]
+}
+
+// first8 returns the first eight bytes of s and a mask of those that it has.
+func first8(s string) (bytes, mask uint64) {
+	if len(s) >= 8 {
+		return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56, ^uint64(0)
+	}
+	for i := 0; i < len(s); i++ {
+		bytes |= uint64(s[i]) << (8 * i)
+		mask |= 0xff << (8 * i)
+	}
+	return bytes, mask
+}
+
 func sortPaths(ms []*pathMatcher) {
 	sort.SliceStable(ms, func(i, j int) bool { return ms[i].weight > ms[j].weight })
 }
 
-// match reports whether the rule covers a request of that kind.
-func (m *pathMatcher) match(kind Kind, path, query string) bool {
-	if m.kinds != 0 && m.kinds&(1<<kind) == 0 {
+// matchPaths returns the first of the rules that covers a reference.
+func matchPaths(ms []*pathMatcher, kind Kind, ref *reference, p *Page) *pathMatcher {
+	if path, query, ok := ref.plain(); ok {
+		return matchLocation(ms, kind, path, query)
+	}
+	var buf locationBuf
+	path, query := ref.location(p, &buf)
+	return matchLocation(ms, kind, path, query)
+}
+
+func matchLocation(ms []*pathMatcher, kind Kind, path, query string) *pathMatcher {
+	path8, _ := first8(path)
+	cut := kind == KindInlineScript
+	scanned, single := false, false
+	for _, m := range ms {
+		if path8&m.mask8 != m.start8 || m.kinds&(1<<kind) == 0 || !m.matchPath(path) {
+			continue
+		}
+		if m.key == "" || m.prefix && strings.HasPrefix(query, m.start) {
+			return m
+		}
+		if !scanned {
+			query, single = scanQuery(query)
+			scanned = true
+		}
+		if single && m.prefix && !cut {
+			continue // had it matched, it would have above
+		}
+		if m.matchQuery(query, cut) {
+			return m
+		}
+	}
+	return nil
+}
+
+func (m *pathMatcher) matchPath(path string) bool {
+	if !strings.HasPrefix(path, m.head) {
 		return false
 	}
-	if path == "" {
-		path = "/"
-	}
-	if !strings.HasPrefix(path, m.parts[0]) {
-		return false
-	}
-	path = path[len(m.parts[0]):]
-	for _, p := range m.parts[1:] {
+	path = path[len(m.head):]
+	for _, p := range m.parts {
 		i := strings.Index(path, p)
 		if i < 0 {
 			return false
 		}
 		path = path[i+len(p):]
 	}
-	return m.key == "" || m.matchQuery(query, kind == KindInlineScript)
+	return true
 }
 
 // matchQuery looks for the parameter. In script text the value is often computed, so that the
 // string ends before it: there the key alone is enough, or no query at all.
 func (m *pathMatcher) matchQuery(query string, cut bool) bool {
-	if cut && query == "" || m.prefix && strings.HasPrefix(query, m.start) {
+	if cut && query == "" {
 		return true
-	}
-	if !cut && m.prefix && strings.IndexByte(query, '&') < 0 {
-		return false
 	}
 	for query != "" {
 		var pair string
 		pair, query, _ = strings.Cut(query, "&")
 		k, v, _ := strings.Cut(pair, "=")
-		if k != m.key {
+		if rest, ok := cutUnescaped(k, m.key); !ok || rest != "" {
 			continue
 		}
-		if cut && v == "" || v == m.value || m.prefix && strings.HasPrefix(v, m.value) {
+		if rest, ok := cutUnescaped(v, m.value); cut && v == "" || ok && (m.prefix || rest == "") {
 			return true
 		}
 	}
 	return false
+}
+
+// cutUnescaped takes prefix off s, in which any byte may be percent-encoded: servers read it so.
+func cutUnescaped(s, prefix string) (rest string, ok bool) {
+	if strings.HasPrefix(s, prefix) {
+		return s[len(prefix):], true
+	}
+	for i := 0; i < len(prefix); i++ {
+		if s == "" {
+			return s, false
+		}
+		c, n := s[0], 1
+		if e, ok := escaped(s, 0); ok {
+			c, n = e, 3
+		}
+		if c != prefix[i] {
+			return s, false
+		}
+		s = s[n:]
+	}
+	return s, true
 }

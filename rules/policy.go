@@ -34,11 +34,16 @@ func (p *Policy) Decide(r Resource) Decision {
 	if r.Kind == KindCookie {
 		return p.decideCookie(r)
 	}
-	ref := parseURL(r.URL, r.Page.baseScheme)
-	host := ref.host
-	switch ref.class {
-	case urlRelative:
-		host = r.Page.baseHost
+	ref := parseURL(r.URL, r.Page)
+	host, class := ref.host, ref.class
+	if class == urlRelative {
+		host, class = r.Page.baseHost, r.Page.baseClass
+	}
+	switch class {
+	case urlSocket:
+		if r.Kind != KindInlineScript && r.Kind != KindHint {
+			return Decision{}
+		}
 	case urlOther, urlInvalid:
 		return Decision{}
 	case urlAmbiguous:
@@ -60,19 +65,16 @@ func (p *Policy) Decide(r Resource) Decision {
 		_, first = p.site.firstParty.longest(host)
 	}
 	if first {
-		return p.decideSite(r.Kind, host, ref)
+		return p.decideSite(&r, host, &ref)
 	}
-	return p.decideHost(r.Kind, host, ref)
+	return p.decideHost(&r, host, &ref)
 }
 
 // decideSite decides on a first-party host: only collector paths are anything but first party.
-func (p *Policy) decideSite(kind Kind, host string, ref reference) Decision {
-	if kind != KindInlineScript && len(ref.path) > 1 && (p.site.cat.siteFirst[ref.path[1]] || ref.path[1] == '.' || ref.path[1] == '/') {
-		path := cleanPath(ref.path)
-		for _, m := range p.site.cat.sitePaths {
-			if m.match(kind, path, ref.query) {
-				return p.byService(m.svc, m.cats, m.rule, host)
-			}
+func (p *Policy) decideSite(r *Resource, host string, ref *reference) Decision {
+	if r.Kind != KindInlineScript && ref.maybePath(r.Page, &p.site.cat.siteFirst) {
+		if m := matchPaths(p.site.cat.sitePaths, r.Kind, ref, r.Page); m != nil {
+			return p.byService(m.svc, m.cats, m.rule, host)
 		}
 	}
 	// Hosts known as collectors that sites give a name of their own keep their service.
@@ -83,17 +85,14 @@ func (p *Policy) decideSite(kind Kind, host string, ref reference) Decision {
 }
 
 // decideHost decides on a third-party host by the most specific rule that knows it.
-func (p *Policy) decideHost(kind Kind, host string, ref reference) Decision {
+func (p *Policy) decideHost(r *Resource, host string, ref *reference) Decision {
 	var hits [maxMatches]*hostEntry
-	path := ref.path
+	kind := r.Kind
 	for n := p.site.cat.hosts.match(host, &hits); n > 0; n-- {
 		e := hits[n-1]
 		if len(e.paths) > 0 {
-			path = cleanPath(path)
-			for _, m := range e.paths {
-				if m.match(kind, path, ref.query) {
-					return p.byService(m.svc, m.cats, m.rule, host)
-				}
+			if m := matchPaths(e.paths, kind, ref, r.Page); m != nil {
+				return p.byService(m.svc, m.cats, m.rule, host)
 			}
 		}
 		if e.svc == nil || e.cats == 0 {
@@ -103,14 +102,14 @@ func (p *Policy) decideHost(kind Kind, host string, ref reference) Decision {
 		if !e.flag.whole() && !e.cats.Has(Necessary) && kind != KindHint {
 			continue
 		}
-		if kind == KindInlineScript && !isScriptPath(path) {
+		if kind == KindInlineScript && !ref.isScript(r.Page) {
 			return Decision{Host: host}
 		}
 		return p.byService(e.svc, e.cats, e.rule, host)
 	}
 	if kind == KindInlineScript {
 		// Scripts are blocked for what the catalogue knows; the rest is reported.
-		if isScriptPath(path) {
+		if ref.isScript(r.Page) {
 			return Decision{Unclassified: true, Categories: SetOf(Marketing), Rule: "unclassified", Host: host}
 		}
 		return Decision{Host: host}
@@ -120,12 +119,6 @@ func (p *Policy) decideHost(kind Kind, host string, ref reference) Decision {
 		d.Action = p.unless(d.Categories, nil)
 	}
 	return d
-}
-
-// isScriptPath reports whether a path in script text is that of a script.
-func isScriptPath(path string) bool {
-	n := len(path)
-	return n > 3 && path[n-3:] == ".js" || n > 4 && path[n-4:] == ".mjs"
 }
 
 // byService decides by a service's category, which the site may have changed.

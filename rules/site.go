@@ -148,7 +148,6 @@ func NewSite(cat *Catalogue, cfg SiteConfig) (*Site, error) {
 		}
 		s.cookies.add(p, cookieRule{cats: SetOf(Necessary), essential: true})
 	}
-	s.cookies.finish()
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}

@@ -269,7 +269,7 @@ func (r *Rewriter) url(rd *reader, a attr, kind rules.Kind) {
 // judge decides on a URL of the element that begins at offset at, and on the contents of URLs
 // that are documents or scripts themselves.
 func (r *Rewriter) judge(at int, kind rules.Kind, url []byte) rules.Decision {
-	if kind.Active() {
+	if kind.Active() || kind == rules.KindNavigation {
 		switch s := schemeOf(url); s {
 		case schemeData:
 			return r.judgeData(at, kind, url)

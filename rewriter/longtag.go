@@ -97,7 +97,7 @@ func (r *Rewriter) longAttr(rd *reader) {
 	v := r.value(rd, a)
 	single := a.id == atSrc || a.id == atHref || a.id == atData || a.id == atPoster || a.id == atXlinkHref
 	kind, _ := lazyKind(rd.el)
-	if single && !(kind.Active() && schemeOf(v) != schemeOther) {
+	if single && hostKnown(v) && !(kind.Active() && schemeOf(v) != schemeOther) {
 		if d := r.decide(rd.start, kind, v); d.Action == rules.Block {
 			r.block(rd, a, d)
 		}
@@ -109,6 +109,19 @@ func (r *Rewriter) longAttr(rd *reader) {
 	d := ambiguous("ambiguous:tag-length")
 	r.record(rd.start, rules.Resource{Kind: kind, Page: r.page}, d)
 	r.block(rd, a, d)
+}
+
+// hostKnown reports whether the beginning of a URL says which host it names: whether something
+// that ends a host stands in it.
+func hostKnown(v []byte) bool {
+	if schemeOf(v) == schemeData {
+		return true
+	}
+	v = bytes.TrimLeftFunc(v, func(c rune) bool { return c <= ' ' })
+	if i := bytes.IndexByte(v, ':'); i >= 0 && i < 16 {
+		v = v[i+1:]
+	}
+	return bytes.IndexAny(bytes.TrimLeft(v, "/\\\t\n\r"), `/\?#`) >= 0
 }
 
 // onlyData reports whether every reference that begins in a style value is a data: URL, and the
@@ -159,8 +172,9 @@ func (r *Rewriter) stepLongTag(rd *reader) bool {
 	switch {
 	case rd.as == asBefore || rd.as == asSlash || rd.as == asAfterQuoted || rd.long.tooLong:
 		rd.start = -1
-	case rd.start >= 0 && rd.pos-rd.start > r.maxTag():
+	case rd.start >= 0 && rd.pos-rd.start >= r.maxTag():
 		r.longAttrCut(rd)
+		return true
 	}
 	return false
 }
@@ -188,6 +202,10 @@ func (r *Rewriter) refuseLong(rd *reader, a attr) {
 func (r *Rewriter) lexLong(rd *reader) bool {
 	in, i := r.in, rd.pos
 	defer func() { rd.pos = i }()
+	whole := in
+	if rd.start >= 0 {
+		in = whole[:min(len(whole), rd.start+r.maxTag())]
+	}
 	finish := func() {
 		rd.attrs = append(rd.attrs[:0], rd.cur)
 		if rd.long.tooLong {
@@ -222,6 +240,7 @@ func (r *Rewriter) lexLong(rd *reader) bool {
 				continue
 			}
 			rd.start, rd.cur = i, attr{}
+			in = whole[:min(len(whole), rd.start+r.maxTag())]
 			rd.long.tooLong = false
 			rd.as = asName
 			i++

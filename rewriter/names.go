@@ -272,7 +272,7 @@ var attributeNames = map[string]attrName{
 	"poster": atPoster, "background": atBackground, "ping": atPing, "attributionsrc": atAttributionSrc,
 	"imagesrcset": atImageSrcset, "to": atValues, "from": atValues, "by": atValues, "values": atValues,
 	"attributename": atAttributeName, "language": atLanguage, "encoding": atEncoding, "color": atFontBreak, "face": atFontBreak,
-	"size": atFontBreak, "mask": atPaint, "cursor": atPaint, "filter": atPaint, "fill": atPaint, "stroke": atPaint,
+	"size": atFontBreak, "mask": atPaint, "cursor": atPaint, "fill": atPaint, "stroke": atPaint,
 	"clip-path": atPaint, "marker": atPaint, "marker-start": atPaint, "marker-mid": atPaint, "marker-end": atPaint,
 
 	// Attributes from which the scripts of lazy loaders fill src and srcset.
@@ -388,6 +388,7 @@ var lower = func() (t [256]byte) {
 			t[i] |= 0x20
 		}
 	}
+	t[0] = 0xff // a NUL in a name makes it another name, also to keyOf
 	return t
 }()
 

@@ -77,10 +77,10 @@ type Rewriter struct {
 	offsets  []int32
 	charged  int
 	edited   bool
-	squeezed bool // the common budget is used up
+	squeezed bool   // the common budget is used up
 	offset   int64  // of the window in the document
 	seen     []seen // what several readings have put on record, to have it there once
-	depth    int  // nesting of srcdoc and data: documents
+	depth    int    // nesting of srcdoc and data: documents
 	err      error
 }
 

@@ -36,7 +36,7 @@ func (r *Rewriter) scriptElement(rd *reader) {
 		switch a.id {
 		case atSrc:
 			// The tree builder believes the first, the scanner the first that is not empty.
-			if external || !rd.html {
+			if external || rd.svg {
 				continue
 			}
 			if a.val == a.valEnd {
@@ -55,8 +55,8 @@ func (r *Rewriter) scriptElement(rd *reader) {
 			continue
 		}
 		external = external || a.id != atLazySrc
-		if kind != scriptRun {
-			continue
+		if _, typed := rd.find(atType); kind != scriptRun && typed {
+			continue // the preload scanner takes no notice of language
 		}
 		if d := r.judge(rd.start, rules.KindScript, r.value(rd, a)); d.Action == rules.Block && first.Action != rules.Block {
 			first = d
@@ -241,13 +241,18 @@ func (r *Rewriter) scriptCut(rd *reader, i int) bool {
 		rd.pos, rd.start = len(r.in), -1
 		return false
 	}
-	if rd.script.held && len(r.in)-rd.start > r.maxScript() {
-		d := ambiguous("ambiguous:script-length")
-		r.record(rd.script.from, rules.Resource{Kind: rules.KindInlineScript, Page: r.page}, d)
-		r.blockScript(rd, d)
+	if rd.script.held && i-rd.script.from > r.maxScript() {
+		r.refuseScript(rd)
 		rd.script.held, rd.start = false, -1
 	}
 	return false
+}
+
+// refuseScript blocks an inline script that is too long to search.
+func (r *Rewriter) refuseScript(rd *reader) {
+	d := ambiguous("ambiguous:script-length")
+	r.record(rd.script.from, rules.Resource{Kind: rules.KindInlineScript, Page: r.page}, d)
+	r.blockScript(rd, d)
 }
 
 // scriptEnd decides on the text of an inline script that ends at offset to.
@@ -255,6 +260,10 @@ func (r *Rewriter) scriptEnd(rd *reader, to int) {
 	s := rd.script
 	rd.script.held = false
 	if !s.held {
+		return
+	}
+	if to-s.from > r.maxScript() {
+		r.refuseScript(rd)
 		return
 	}
 	var d rules.Decision

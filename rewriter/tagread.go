@@ -142,7 +142,7 @@ func skipWatched(in []byte, i int, el elem) int {
 // hasBackground reports whether browsers fetch the background attribute of an element.
 func hasBackground(el elem) bool {
 	switch el {
-	case elBody, elTable, elTbody, elThead, elTfoot, elTr, elTd, elTh:
+	case elBody, elTable, elTbody, elThead, elTfoot, elTr, elTd, elTh, elCol, elColgroup:
 		return true
 	}
 	return false
@@ -154,12 +154,13 @@ func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
 	in := r.in
 	rd.el, rd.key = el, k
 	rd.attrs = rd.attrs[:0]
-	slash := false
+	slash, limit := false, r.tagLimit(el)-2
 	for {
 		for i < len(in) && class[in[i]]&space != 0 {
 			i++
+			slash = false
 		}
-		if i == len(in) {
+		if i == len(in) || i-start > limit {
 			return false
 		}
 		switch in[i] {
@@ -239,14 +240,14 @@ func (r *Rewriter) nameEnd(start int) int {
 
 // stepTagName reads a tag's name and prepares to read its attributes.
 func (r *Rewriter) stepTagName(rd *reader) bool {
-	in := r.in
+	in := r.in[:min(len(r.in), rd.start+r.maxTag())]
 	i := rd.pos
 	for i < len(in) && class[in[i]]&tagEnd == 0 {
 		i++
 	}
 	if i == len(in) {
 		rd.pos = i
-		if i-rd.start > r.maxTag() {
+		if i-rd.start >= r.maxTag() {
 			rd.el, rd.key, rd.nameTo = elUnknown, keyOf(in[rd.start:i]), i
 			r.enterLongTag(rd)
 			return true
@@ -272,23 +273,26 @@ func (r *Rewriter) stepTag(rd *reader) bool {
 		r.finishTag(rd)
 		return true
 	}
-	if r.ended {
-		return r.atEnd(rd) // a tag cut off by the end of the document is dropped by browsers
-	}
-	limit := r.maxTag()
-	if rd.el == elScript {
-		limit = max(limit, r.maxScript()) // its src may be the script itself, as a data: URL
-	}
-	if rd.pos-rd.start > limit {
+	if rd.pos-rd.start >= r.tagLimit(rd.el) {
 		r.enterLongTag(rd)
 		return true
 	}
-	return false
+	// A tag cut off by the end of the document is dropped by browsers.
+	return r.atEnd(rd)
+}
+
+// tagLimit is the longest start tag of an element that is read as a whole.
+func (r *Rewriter) tagLimit(el elem) int {
+	if el == elScript {
+		return max(r.maxTag(), r.maxScript()) // its src may be the script itself, as a data: URL
+	}
+	return r.maxTag()
 }
 
 // lexAttrs goes on from pos and returns true once it has passed the closing >.
 func (r *Rewriter) lexAttrs(rd *reader) bool {
-	in, i, base := r.in, rd.pos, rd.start
+	// Where a long tag is cut must not depend on how the bytes arrive.
+	in, i, base := r.in[:min(len(r.in), rd.start+r.tagLimit(rd.el))], rd.pos, rd.start
 	as := rd.as
 	for i < len(in) {
 		switch as {

@@ -15,6 +15,10 @@ func (t *tree) endSlow(k key, el elem) {
 					return
 				}
 			}
+			// Chromium goes on with the name as SVG spells it, which no HTML element has.
+			if t.top().ns == nsSVG && svgCamel[k] {
+				return
+			}
 		}
 	} else if n := len(t.stack) - 1; n > 0 && props[el]&formatting != 0 && !t.slow {
 		if f := len(t.formatting) - 1; t.stack[n].key == k && f >= 0 && t.formatting[f].id == t.stack[n].id {

@@ -1,5 +1,7 @@
 package rewriter
 
+import "strings"
+
 // Properties of HTML elements (HTML Standard, 13.2.4.2 and 13.2.4.3).
 const (
 	special     uint16 = 1 << iota
@@ -38,6 +40,9 @@ var (
 	actions  [elements]action
 	breakout [elements]bool // start tags that end foreign content (HTML Standard, 13.2.6.5)
 )
+
+// svgCamel are the names of SVG elements that have upper-case letters (HTML Standard, 13.2.6.1).
+var svgCamel = make(map[key]bool)
 
 var keyHTML, keyHead, keyBody, keyColgroup, keyTbody, keyTr key
 
@@ -81,6 +86,12 @@ func init() {
 		elH4, elH5, elH6, elHead, elHr, elI, elImg, elLi, elListing, elMenu, elMeta, elNobr, elOl, elP, elPre, elRuby, elS, elSmall, elSpan,
 		elStrong, elStrike, elSub, elSup, elTable, elTt, elU, elUl, elVar} {
 		breakout[e] = true
+	}
+	for _, n := range strings.Fields(`altglyph altglyphdef altglyphitem animatecolor animatemotion animatetransform clippath feblend
+		fecolormatrix fecomponenttransfer fecomposite feconvolvematrix fediffuselighting fedisplacementmap fedistantlight fedropshadow
+		feflood fefunca fefuncb fefuncg fefuncr fegaussianblur feimage femerge femergenode femorphology feoffset fepointlight
+		fespecularlighting fespotlight fetile feturbulence foreignobject glyphref lineargradient radialgradient textpath`) {
+		svgCamel[keyOf([]byte(n))] = true
 	}
 	keyHTML, keyHead, keyBody = keyOf([]byte("html")), keyOf([]byte("head")), keyOf([]byte("body"))
 	keyColgroup, keyTbody, keyTr = keyOf([]byte("colgroup")), keyOf([]byte("tbody")), keyOf([]byte("tr"))
@@ -163,7 +174,10 @@ func isCell(el elem) bool      { return el == elTd || el == elTh }
 // startIn processes a start tag by the rules of a mode.
 func (t *tree) startIn(tok token, mode insertionMode, at *placed) step {
 	if tok.el == elHTML && mode != beforeHTML {
-		return ignored
+		if t.hasTemplate() {
+			return ignored
+		}
+		return done // its attributes count, though no element is made
 	}
 	switch mode {
 	case beforeHTML:

@@ -129,6 +129,9 @@ func (c *cssText) next(i, to int) int {
 		}
 		return i
 	}
+	if i < len(src) && cssStop[src[i]] {
+		return i
+	}
 	// Each needle is looked for once: where the next one of its kind stands is kept.
 	if c.needlesTo != to {
 		c.needlesTo = to

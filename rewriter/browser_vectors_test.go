@@ -60,6 +60,8 @@ var readers = regexp.MustCompile(`(?i)<style|style=|srcset|http-equiv|<link|@imp
 var elsewhere = map[string]string{
 	"plain-svg-mask-url":            "presentation attributes of SVG",
 	"plain-svg-cursor-attr":         "presentation attributes of SVG",
+	"plain-svg-filter-url":          "presentation attributes of SVG",
+	"plain-html-second-style":       "a second html tag",
 	"plain-svg-style-entity":        "references in the text of an SVG style",
 	"plain-svg-style-in-comment":    "comments in the text of an SVG style",
 	"plain-meta-refresh-datahtml":   "a document in a refresh",

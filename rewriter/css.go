@@ -129,6 +129,9 @@ func (c *cssText) next(i, to int) int {
 		}
 		return i
 	}
+	if i < len(src) && cssStop[src[i]] {
+		return i
+	}
 	// Each needle is looked for once: where the next one of its kind stands is kept.
 	if c.needlesTo != to {
 		c.needlesTo = to
@@ -370,15 +373,20 @@ func (c *cssText) stringEnd(quote byte, i, to int) (int, bool) {
 		case b == quote || isNewline(b):
 			return i, true
 		case b == '\\':
-			if i+1 == to || i+2 == to && src[i+1] == '\r' {
-				if !c.final {
-					return i, false
-				}
+			// A newline may end an escape, or be escaped.
+			if to-i < maxEscape && !c.final {
+				return i, false
+			}
+			if i+1 >= to {
 				return to, true
 			}
-			if i++; src[i] == '\r' && src[i+1] == '\n' {
-				i++
+			if isNewline(src[i+1]) {
+				if i++; src[i] == '\r' && i+1 < to && src[i+1] == '\n' {
+					i++
+				}
+				break
 			}
+			i = escapeEnd(src, i) - 1
 		}
 		i++
 	}

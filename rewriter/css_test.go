@@ -43,6 +43,7 @@ var cssTests = []struct{ name, css string }{
 	{"an escaped URL", `a{b:url(~\68ttp://tracker.test/x);c:url("~\68 ttp://tr\acker.test/x")}`},
 	{"an escaped space at the end of a URL", `a{b:url(~§\ );c:url(§\\ x)}`},
 	{"a string broken over lines", "a{b:url(\"~http://track\\\ner.test/x\")}"},
+	{"a line break ends an escape in a string", "a{b:url(\"~http://tracker.test/\\78\n\");c:url(\"~http://tracker.test/\\78\r\n\")}"},
 	{"a string that is not one for url()", `a{b:url("/a" x("§"))}`},
 	{"a comment in front of a string", `a{b:url(/**/"§")}`},
 	{"a modifier", `a{b:url("~§" crossorigin(anonymous))}`},

@@ -168,8 +168,13 @@ func (c *cssText) headURL(i, end int) {
 	if i >= end {
 		return
 	}
-	c.scanner, c.scannerEnd = i, end
-	c.judge(i, end, c.src[i:end], true)
+	url := src[i:end]
+	if bytes.IndexByte(url, 0) >= 0 {
+		url = bytes.ReplaceAll(url, []byte{0}, nil) // the scanner is not handed any NUL
+	} else {
+		c.scanner, c.scannerEnd = i, end
+	}
+	c.judge(i, end, url, true)
 }
 
 // headGiveUp lets go of the rule at p, which is too long to hold.

@@ -124,6 +124,9 @@ func (m *pathMatcher) matchQuery(query string, cut bool) bool {
 	for query != "" {
 		var pair string
 		pair, query, _ = strings.Cut(query, "&")
+		if pair == "" || pair[0] != m.key[0] && pair[0] != '%' {
+			continue
+		}
 		k, v, _ := strings.Cut(pair, "=")
 		if rest, ok := cutUnescaped(k, m.key); !ok || rest != "" {
 			continue

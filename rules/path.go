@@ -78,7 +78,8 @@ func matchPaths(ms []*pathMatcher, kind Kind, ref *reference, p *Page) *pathMatc
 func matchLocation(ms []*pathMatcher, kind Kind, path, query string) *pathMatcher {
 	path8, _ := first8(path)
 	cut := kind == KindInlineScript
-	scanned, single := false, false
+	scanned, single, found := false, false, false
+	var key, value, rest string
 	for _, m := range ms {
 		if path8&m.mask8 != m.start8 || m.kinds&(1<<kind) == 0 || !m.matchPath(path) {
 			continue
@@ -93,7 +94,11 @@ func matchLocation(ms []*pathMatcher, kind Kind, path, query string) *pathMatche
 		if single && m.prefix && !cut {
 			continue // had it matched, it would have above
 		}
-		if m.matchQuery(query, cut) {
+		if m.key != key {
+			key = m.key // rules of one path mostly ask for the same parameter
+			value, rest, found = findParam(query, key)
+		}
+		if cut && query == "" || found && m.matchValue(value, rest, cut) {
 			return m
 		}
 	}
@@ -115,20 +120,28 @@ func (m *pathMatcher) matchPath(path string) bool {
 	return true
 }
 
-// matchQuery looks for the parameter. In script text the value is often computed, so that the
-// string ends before it: there the key alone is enough, or no query at all.
-func (m *pathMatcher) matchQuery(query string, cut bool) bool {
-	if cut && query == "" {
-		return true
-	}
+// findParam returns the value of the first parameter of that name and the query behind it.
+func findParam(query, key string) (value, rest string, ok bool) {
 	for query != "" {
 		var pair string
 		pair, query, _ = strings.Cut(query, "&")
-		k, v, _ := strings.Cut(pair, "=")
-		if rest, ok := cutUnescaped(k, m.key); !ok || rest != "" {
+		if pair == "" || pair[0] != key[0] && pair[0] != '%' {
 			continue
 		}
-		if rest, ok := cutUnescaped(v, m.value); cut && v == "" || ok && (m.prefix || rest == "") {
+		k, v, _ := strings.Cut(pair, "=")
+		if left, ok := cutUnescaped(k, key); ok && left == "" {
+			return v, query, true
+		}
+	}
+	return "", "", false
+}
+
+// matchValue compares a parameter's value, then those of its repetitions in the rest. In script
+// text (cut) the value is often computed, so that the string ends before it: there the key alone is
+// enough, or no query at all.
+func (m *pathMatcher) matchValue(value, rest string, cut bool) bool {
+	for ok := true; ok; value, rest, ok = findParam(rest, m.key) {
+		if left, ok := cutUnescaped(value, m.value); cut && value == "" || ok && (m.prefix || left == "") {
 			return true
 		}
 	}

@@ -66,6 +66,7 @@ func TestDecide(t *testing.T) {
 		{"an IPv4 address in IPv6", none, KindScript, "https://[::ffff:203.0.113.7]/x", "block  unclassified"},
 		{"a path with escaped letters", none, KindImage, "https://www.facebook.com/%74r?id=1", "block meta-pixel path:www.facebook.com/tr"},
 		{"a query with escaped letters", Grants{Allowed: SetOf(Statistics)}, KindScript, "https://www.googletagmanager.com/gtag/js?%69d=%41W-1", "block google-ads path:www.googletagmanager.com/gtag/js?id=AW-*"},
+		{"a parameter behind others, and repeated", Grants{Allowed: SetOf(Statistics)}, KindScript, "https://www.googletagmanager.com/gtag/js?l=x&id=&id=AW-1", "block google-ads path:www.googletagmanager.com/gtag/js?id=AW-*"},
 		{"a query with a newline", Grants{Allowed: SetOf(Statistics)}, KindScript, "https://www.googletagmanager.com/gtag/js?i\nd=AW-1", "block google-ads path:www.googletagmanager.com/gtag/js?id=AW-*"},
 		{"case, userinfo, port and dot", none, KindImage, "HTTPS://u:p@WWW.Facebook.COM.:443/tr", "block meta-pixel path:www.facebook.com/tr"},
 		{"backslashes", none, KindImage, `\\www.facebook.com\tr`, "block meta-pixel path:www.facebook.com/tr"},

@@ -15,7 +15,7 @@ func str(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 // next call.
 func (r *Rewriter) value(rd *reader, a attr) []byte {
 	v := r.raw(rd, a)
-	if bytes.IndexByte(v, '&') < 0 {
+	if bytes.IndexByte(v, '&') < 0 && bytes.IndexByte(v, 0) < 0 {
 		return v
 	}
 	r.scratch = decodeAttr(r.scratch[:0], v)
@@ -312,11 +312,13 @@ func (r *Rewriter) srcsets(rd *reader, id attrName) {
 
 // animation decides on the values that an animation gives to a reference of its parent.
 func (r *Rewriter) animation(rd *reader) {
-	if !r.hasValue(rd, atAttributeName, "href") && !r.hasValue(rd, atAttributeName, "xlink:href") {
-		return
-	}
+	reference := r.hasValue(rd, atAttributeName, "href") || r.hasValue(rd, atAttributeName, "xlink:href")
 	for _, a := range rd.attrs {
 		if a.id != atValues {
+			continue
+		}
+		if !reference {
+			r.styleAttr(rd, a) // of a presentation attribute, such as mask
 			continue
 		}
 		for v := r.value(rd, a); len(v) > 0; {
@@ -375,13 +377,14 @@ func (r *Rewriter) baseElement(rd *reader) {
 		r.block(rd, a, d)
 		return
 	}
-	if r.page == r.o.Page {
+	if r.page == r.base {
 		r.page = r.page.WithBase(string(v))
 	}
 }
 
 // metaElement blocks a meta refresh to a blocked URL.
 func (r *Rewriter) metaElement(rd *reader) {
+	r.metaCharset(rd)
 	e, ok := rd.find(atHTTPEquiv)
 	if !ok || !equalFold(r.value(rd, e), "refresh") {
 		return
@@ -397,11 +400,39 @@ func (r *Rewriter) metaElement(rd *reader) {
 	}
 }
 
+// metaCharset takes back a change of the encoding that comes too late to be followed.
+func (r *Rewriter) metaCharset(rd *reader) {
+	if r.charset != "" || !r.begun {
+		return
+	}
+	for _, a := range rd.attrs {
+		var label []byte
+		switch a.id {
+		case atCharset:
+			label = r.value(rd, a)
+		case atContent:
+			_, after, _ := bytes.Cut(bytes.ToLower(r.value(rd, a)), []byte("charset"))
+			label = bytes.Trim(after, spaces+`="';`)
+		}
+		if len(label) > 0 && r.lateCharset(label) {
+			d := ambiguous("ambiguous:late-charset")
+			r.record(rd.start, rules.Resource{Kind: rules.KindFetch, Page: r.page}, d)
+			r.block(rd, a, d)
+		}
+	}
+}
+
+// mayRefer reports whether a style attribute may hold a URL: there is a function in it, or a custom
+// property whose string another style sheet may use, or either behind a character reference.
+func mayRefer(v []byte) bool {
+	return bytes.IndexByte(v, '(') >= 0 || bytes.IndexByte(v, '&') >= 0 || bytes.Contains(v, []byte("--"))
+}
+
 // styleAttr puts blocked references in a style attribute out of use.
 func (r *Rewriter) styleAttr(rd *reader, a attr) {
 	raw := r.raw(rd, a)
-	if bytes.IndexByte(raw, '(') < 0 && bytes.IndexByte(raw, '&') < 0 {
-		return // without a function there is no URL
+	if !mayRefer(raw) {
+		return
 	}
 	at := rd.start + int(a.val)
 	var st cssState

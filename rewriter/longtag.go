@@ -52,7 +52,11 @@ func (r *Rewriter) enterLongTag(rd *reader) {
 
 // placeLong tells the tree builder of a tag whose rest is not read yet.
 func (r *Rewriter) placeLong(rd *reader) {
-	rd.html, rd.live, rd.svg = true, true, false
+	rd.html, rd.live, rd.svg = true, true, r.o.XML
+	if r.o.XML {
+		rd.tree.push(rd.key, rd.el, nsSVG)
+		return
+	}
 	if rd.roles&trees != 0 {
 		at := rd.tree.start(token{key: rd.key, el: rd.el, noscr: rd.roles&scripting == 0, flag: r.treeFlag(rd)})
 		rd.live = !at.ignored
@@ -66,7 +70,7 @@ func (r *Rewriter) placeLong(rd *reader) {
 // to.
 func fetches(id attrName) bool {
 	switch id {
-	case atNone, atLanguage, atEncoding, atFontBreak, atEvent, atLazySrc, atLazySrcset, atAttributeName:
+	case atNone, atLanguage, atCharset, atEncoding, atFontBreak, atEvent, atLazySrc, atLazySrcset, atAttributeName:
 		return false
 	}
 	return true

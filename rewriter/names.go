@@ -258,6 +258,7 @@ const (
 	atValues // to, from, by, values of an SVG animation
 	atAttributeName
 	atLanguage
+	atCharset
 	atEncoding
 	atFontBreak // color, face, size
 	atPaint     // SVG presentation attributes that take url()
@@ -271,7 +272,7 @@ var attributeNames = map[string]attrName{
 	"as": atAs, "content": atContent, "http-equiv": atHTTPEquiv, "srcdoc": atSrcdoc, "data": atData, "code": atCode,
 	"poster": atPoster, "background": atBackground, "ping": atPing, "attributionsrc": atAttributionSrc,
 	"imagesrcset": atImageSrcset, "to": atValues, "from": atValues, "by": atValues, "values": atValues,
-	"attributename": atAttributeName, "language": atLanguage, "encoding": atEncoding, "color": atFontBreak, "face": atFontBreak,
+	"attributename": atAttributeName, "language": atLanguage, "charset": atCharset, "encoding": atEncoding, "color": atFontBreak, "face": atFontBreak,
 	"size": atFontBreak, "mask": atPaint, "cursor": atPaint, "fill": atPaint, "stroke": atPaint,
 	"clip-path": atPaint, "marker": atPaint, "marker-start": atPaint, "marker-mid": atPaint, "marker-end": atPaint,
 

@@ -46,13 +46,21 @@ func schemeOf(url []byte) scheme {
 	return schemeOther
 }
 
-// nested reads a whole document inside this one and returns the rewriter that did, with its
+// nested reads a whole document inside this one, of a data: URL with that Content-Type or of a
+// srcdoc attribute, and returns the rewriter that did, with its
 // edits still in it.
-func (r *Rewriter) nested(doc []byte, report func(rules.Resource, rules.Decision)) *Rewriter {
+func (r *Rewriter) nested(doc []byte, contentType string, report func(rules.Resource, rules.Decision)) *Rewriter {
 	n := new(Rewriter)
-	n.Reset(nil, Options{Policy: r.o.Policy, Page: r.page, Report: report, MaxTag: len(doc) + 1, MaxScript: len(doc) + 1})
+	n.Reset(nil, Options{Policy: r.o.Policy, Page: r.page, Report: report, MaxTag: len(doc) + 1, MaxScript: len(doc) + 1,
+		ContentType: contentType, XML: strings.Contains(contentType, "xml")})
 	n.depth = r.depth + 1
-	n.in, n.ended = doc, true
+	n.ended = true
+	if contentType != "" {
+		n.take(doc, true)
+		return n
+	}
+	n.in, n.begun, n.base = doc, true, r.base
+	n.readings[0].tree.quirks = false // HTML Standard, 4.8.5: an iframe srcdoc document
 	n.run()
 	return n
 }
@@ -71,7 +79,7 @@ func (r *Rewriter) srcdoc(rd *reader, a attr) {
 		return
 	}
 	doc, offsets := decodeAttrOffsets(nil, nil, raw)
-	n := r.nested(doc, func(res rules.Resource, d rules.Decision) { r.record(rd.start, res, d) })
+	n := r.nested(doc, "", func(res rules.Resource, d rules.Decision) { r.record(rd.start, res, d) })
 	for _, e := range n.edits {
 		r.insert(rd.start+int(a.val)+int(offsets[e.at]), escapeIn(string(n.arena[e.text:e.textEnd]), a.quote))
 	}
@@ -89,10 +97,11 @@ func escapeIn(s string, quote byte) string {
 // judgeData decides on a data: URL that is a document, a style sheet or a script: it is blocked as
 // a whole if anything in it is.
 func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision {
-	media, body, ok := parseData(url)
+	head, body, ok := parseData(url)
 	if !ok {
 		return rules.Decision{}
 	}
+	media, _, _ := strings.Cut(head, ";")
 	if r.depth >= maxDepth {
 		d := ambiguous("ambiguous:nesting")
 		r.record(at, rules.Resource{Kind: kind, Page: r.page}, d)
@@ -102,12 +111,12 @@ func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision
 		return r.findLoader(at, bytes.Clone(body))
 	}
 	switch {
-	case strings.Contains(media, "html"), strings.Contains(media, "xml"), media == "":
+	case strings.Contains(media, "html"), strings.Contains(media, "xml"):
 	default:
 		return rules.Decision{}
 	}
 	var first rules.Decision
-	r.nested(body, func(res rules.Resource, d rules.Decision) {
+	r.nested(body, head, func(res rules.Resource, d rules.Decision) {
 		if d.Action == rules.Block && first.Action != rules.Block {
 			first = d
 			first.Host = strings.Clone(d.Host)
@@ -117,14 +126,16 @@ func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision
 	return first
 }
 
-// parseData takes a data: URL apart (Fetch Standard, "data: URL processor").
-func parseData(url []byte) (media string, body []byte, ok bool) {
+// parseData takes a data: URL apart into its media type with parameters, in lower case, and its
+// body (Fetch Standard, "data: URL processor").
+func parseData(url []byte) (head string, body []byte, ok bool) {
 	s := strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(string(url))
 	if i := strings.IndexByte(s, '#'); i >= 0 {
 		s = s[:i]
 	}
 	_, s, _ = strings.Cut(s, ":")
-	head, data, ok := strings.Cut(s, ",")
+	var data string
+	head, data, ok = strings.Cut(s, ",")
 	if !ok {
 		return "", nil, false
 	}
@@ -141,8 +152,7 @@ func parseData(url []byte) (media string, body []byte, ok bool) {
 			body, head = dec, h[:len(h)-1]
 		}
 	}
-	media, _, _ = strings.Cut(head, ";")
-	return strings.TrimSpace(media), body, true
+	return head, body, true
 }
 
 func unescapePercent(s string) []byte {

@@ -6,18 +6,21 @@ import "bytes"
 type state uint8
 
 const (
-	stData      state = iota
-	stTagName         // inside a tag's name
-	stTag             // inside a tag, after its name
-	stComment         // after <!--
-	stBogus           // bogus comment or doctype, up to >
-	stCDATA           // after <![CDATA[ in foreign content
-	stRaw             // raw text or RCDATA up to the end tag `until`
-	stScript          // script data
-	stEscaped         // script data escaped
-	stDouble          // script data double escaped
-	stPlaintext       // up to the end of the document
-	stLongTag         // inside a tag too long to hold
+	stData       state = iota
+	stTagName          // inside a tag's name
+	stTag              // inside a tag, after its name
+	stComment          // after <!--
+	stBogus            // bogus comment or doctype, up to >
+	stCDATA            // after <![CDATA[ in foreign content
+	stRaw              // raw text or RCDATA up to the end tag `until`
+	stScript           // script data
+	stEscaped          // script data escaped
+	stDouble           // script data double escaped
+	stPlaintext        // up to the end of the document
+	stLongTag          // inside a tag too long to hold
+	stXMLComment       // the other states are of XML
+	stPI
+	stDoctype
 )
 
 // attrState is the tokenizer's state inside a tag.
@@ -64,11 +67,12 @@ type attr struct {
 // reader is one reading of the document: a tokenizer, and the tree builder's stack where it
 // stands for one. All positions are offsets in the window.
 type reader struct {
-	pos   int // next byte to read
-	start int // first byte of the tag, comment or text that is held; -1 if none
-	st    state
-	roles roles
-	early bool // white space and other text must be told apart: a frameset may follow
+	pos    int // next byte to read
+	start  int // first byte of the tag, comment or text that is held; -1 if none
+	st     state
+	roles  roles
+	subset bool // in the internal subset of a document type
+	early  bool // white space and other text must be told apart: a frameset may follow
 
 	// The tag being read.
 	as     attrState
@@ -158,6 +162,12 @@ func (r *Rewriter) step(rd *reader) bool {
 		return r.stepCDATA(rd)
 	case stLongTag:
 		return r.stepLongTag(rd)
+	case stXMLComment:
+		return r.stepUntil(rd, "-->")
+	case stPI:
+		return r.stepPI(rd)
+	case stDoctype:
+		return r.stepDoctype(rd)
 	}
 	// stPlaintext: the rest of the document is text.
 	rd.pos = len(r.in)
@@ -172,7 +182,7 @@ const margin = 24
 func (r *Rewriter) stepData(rd *reader) bool {
 	in := r.in
 	i := rd.pos
-	fast := r.n == 1 && !rd.inner.on
+	fast := r.n == 1 && !rd.inner.on && !r.o.XML
 	for {
 		j := bytes.IndexByte(in[i:], '<')
 		if j != 0 && rd.early {
@@ -228,6 +238,10 @@ func (r *Rewriter) stepData(rd *reader) bool {
 			rd.start, rd.endTag = i, false
 			rd.pos, rd.st = i+1, stTagName
 			return true
+		}
+		if r.o.XML && (c == '?' || c == '!') {
+			rd.pos = i
+			return r.enterXMLDeclaration(rd)
 		}
 		switch c {
 		case '/':

@@ -37,8 +37,15 @@ type Options struct {
 	// Policy decides what is blocked.
 	Policy *rules.Policy
 
-	// Page is the document's origin.
+	// Page is the document's origin and path.
 	Page *rules.Page
+
+	// ContentType is the response's Content-Type, from which the encoding is read if it names one.
+	ContentType string
+
+	// XML says that browsers read the document by the rules of XML: application/xhtml+xml,
+	// application/xml, text/xml and image/svg+xml.
+	XML bool
 
 	// Report is called for every blocked resource and for every kept one that no rule knows.
 	// The strings of both values are valid only during the call.
@@ -60,7 +67,13 @@ type Options struct {
 type Rewriter struct {
 	dst  io.Writer
 	o    Options
-	page *rules.Page
+	page *rules.Page // with the base in force
+	base *rules.Page // without
+
+	begun   bool // the encoding is settled
+	charset string
+	coder   *coder
+	last    lastPage
 
 	in    []byte // the window: held bytes followed by the newest chunk
 	buf   []byte // backing of held bytes
@@ -112,7 +125,11 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 	r.in, r.buf = nil, trim(r.buf)
 	r.out, r.arena, r.scratch = trim(r.out), trim(r.arena), trim(r.scratch)
 	r.edits = r.edits[:0]
+	r.base, r.begun, r.charset, r.coder = o.Page, false, "", nil
 	r.readings[0].reset(false)
+	if o.XML {
+		r.readings[0].roles, r.readings[0].early = treeOn, false
+	}
 	r.n, r.offBody = 1, false
 	r.ended, r.edited, r.offset, r.depth, r.err = false, false, 0, 0, nil
 	r.seen = r.seen[:0]
@@ -134,13 +151,7 @@ func (r *Rewriter) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if len(r.buf) == 0 {
-		r.in = p
-	} else {
-		r.buf = append(r.buf, p...)
-		r.in = r.buf
-	}
-	r.run()
+	r.take(p, false)
 	r.settle()
 	if r.err != nil {
 		return 0, r.err
@@ -148,9 +159,53 @@ func (r *Rewriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Flush does nothing but report an earlier error: every complete token has already gone to dst
-// when Write returns.
-func (r *Rewriter) Flush() error { return r.err }
+// take reads p behind what is held.
+func (r *Rewriter) take(p []byte, final bool) {
+	if c := r.coder; c != nil {
+		c.raw = append(c.raw, p...)
+		r.buf = c.decode(r.buf, final)
+		r.in = r.buf
+		r.run()
+		return
+	}
+	r.in = p
+	if len(r.buf) > 0 {
+		r.buf = append(r.buf, p...)
+		r.in = r.buf
+	}
+	if r.begun {
+		r.run()
+		return
+	}
+	if !r.begin(r.in, final) {
+		return
+	}
+	if r.coder == nil {
+		r.run()
+		return
+	}
+	first := append([]byte(nil), r.in...)
+	r.buf = r.buf[:0]
+	r.take(first, final)
+}
+
+// Flush writes what is certain. Every complete token has already gone to dst when Write returns,
+// but for the first bytes of a document whose encoding is not known yet: they are decided now.
+func (r *Rewriter) Flush() error {
+	if r.err == nil && !r.begun && len(r.buf) >= 3 {
+		r.in = r.buf
+		r.begin(r.in, true)
+		if r.coder == nil {
+			r.run()
+		} else {
+			first := append([]byte(nil), r.in...)
+			r.buf = r.buf[:0]
+			r.take(first, false)
+		}
+		r.settle()
+	}
+	return r.err
+}
 
 // Close ends the document: what is held is decided as a browser that meets the end of the file
 // would, and written.
@@ -161,8 +216,8 @@ func (r *Rewriter) Close() error {
 		}
 		return r.err
 	}
-	r.in, r.ended = r.buf, true
-	r.run()
+	r.ended = true
+	r.take(nil, true)
 	r.settle()
 	err := r.err
 	r.release()
@@ -187,10 +242,13 @@ func (r *Rewriter) Edited() bool { return r.edited }
 // settle writes the window up to the first byte that a reading still holds, with the edits made.
 func (r *Rewriter) settle() {
 	hold := len(r.in)
+	if !r.begun {
+		hold = 0
+	}
 	for i := range r.n {
 		hold = min(hold, r.readings[i].hold())
 	}
-	if hold > 0 {
+	if hold > 0 || r.ended && r.coder != nil {
 		r.emit(hold)
 		for i := range r.n {
 			r.readings[i].shift(hold)
@@ -198,7 +256,7 @@ func (r *Rewriter) settle() {
 		r.offset += int64(hold)
 	}
 	rest := r.in[hold:]
-	if len(r.buf) > 0 { // the window is buf itself
+	if len(r.buf) > 0 || r.coder != nil { // the window is buf itself
 		if hold > 0 {
 			n := copy(r.buf, rest)
 			r.buf = r.buf[:n]
@@ -220,6 +278,10 @@ func (r *Rewriter) settle() {
 // emit writes in[:hold] with its edits.
 func (r *Rewriter) emit(hold int) {
 	if r.err != nil {
+		return
+	}
+	if r.coder != nil {
+		r.emitCoded(hold)
 		return
 	}
 	if len(r.edits) == 0 || r.edits[0].at >= hold {

@@ -171,7 +171,7 @@ func randomChunks(rnd *rand.Rand, doc string) (chunks []string) {
 // A chunk that comes in goes out, less at most one incomplete tag.
 func TestTextLeavesAtOnce(t *testing.T) {
 	var out bytes.Buffer
-	r := New(&out, Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test")})
+	r := New(&out, Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8"})
 	for _, step := range []struct{ in, want string }{
 		{"<p>one", "<p>one"},
 		{" two<b", "<p>one two"},
@@ -189,7 +189,7 @@ func TestTextLeavesAtOnce(t *testing.T) {
 func TestAbortEmitsNothingHeld(t *testing.T) {
 	var out bytes.Buffer
 	b := NewBudget(1 << 20)
-	r := New(&out, Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), Budget: b})
+	r := New(&out, Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8", Budget: b})
 	if _, err := r.Write([]byte(`<p>x<script src="http://tracker.te`)); err != nil {
 		t.Fatal(err)
 	}

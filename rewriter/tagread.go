@@ -132,7 +132,7 @@ func skipWatched(in []byte, i int, el elem) int {
 		return i
 	}
 	v := in[val:i]
-	if id == atStyle && bytes.IndexByte(v, '(') < 0 && bytes.IndexByte(v, '&') < 0 ||
+	if id == atStyle && !mayRefer(v) ||
 		id == atEvent && bytes.IndexByte(v, '/') < 0 && bytes.IndexByte(v, '&') < 0 {
 		return i
 	}
@@ -258,7 +258,11 @@ func (r *Rewriter) stepTagName(rd *reader) bool {
 	if rd.endTag {
 		from++
 	}
-	rd.key = keyOf(in[from:i])
+	name := in[from:i]
+	if r.o.XML {
+		name = localName(name)
+	}
+	rd.key = keyOf(name)
 	rd.el = elemOf(rd.key)
 	rd.nameTo, rd.pos = i, i
 	rd.attrs = rd.attrs[:0]
@@ -400,7 +404,12 @@ func (r *Rewriter) addAttr(rd *reader) {
 		return
 	}
 	a := rd.cur
-	if a.id = attrOf(r.in[rd.start+int(a.name) : rd.start+int(a.nameEnd)]); a.id != atNone {
+	name := r.name(rd, a)
+	a.id = attrOf(name)
+	if r.o.XML && a.id == atNone && equalFold(localName(name), "href") {
+		a.id = atXlinkHref
+	}
+	if a.id != atNone {
 		rd.attrs = append(rd.attrs, a)
 	}
 }
@@ -435,6 +444,10 @@ func (r *Rewriter) finishTag(rd *reader) {
 			}
 		}
 		rd.start = -1
+		return
+	}
+	if r.o.XML {
+		r.placeXML(rd)
 		return
 	}
 	switch rd.el {

@@ -112,8 +112,8 @@ func parseSlow(ref string, p *Page) reference {
 	}
 	r := reference{class: class, scheme: scheme, tail: rest[end:]}
 	authority := rest[:end]
-	if strings.IndexByte(authority, 0) >= 0 || strings.Contains(authority, "\uFFFD") {
-		r.class = urlAmbiguous // perhaps a NUL of the document, which Chromium drops from style sheets
+	if strings.Contains(authority, "\uFFFD") {
+		r.class = urlAmbiguous // perhaps a NUL in a style sheet, which Chromium drops
 		return r
 	}
 	if !utf8.ValidString(authority) {

@@ -90,7 +90,7 @@ func TestHostsAreReadAsBrowsersReadThem(t *testing.T) {
 		{"an Alef symbol between letters", "https://a\u2135b.test/", ""},
 		{"a full-width slash", "https://tracker.test／x/", ""},
 		{"the replacement character, perhaps a NUL that Chromium drops", "https://tracker.test\ufffd/", "?"},
-		{"a NUL", "https://tracker.test\x00/", "?"},
+		{"a NUL", "https://tracker.test\x00/", ""},
 		{"a noncharacter", "https://tra\ufffecker.test/", ""},
 		{"private use", "https://tra\ue000cker.test/", ""},
 		{"no Punycode (Chromium fetches)", "https://xn--a.test/", "xn--a.test"},

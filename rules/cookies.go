@@ -17,8 +17,8 @@ type cookieTable struct {
 	slots   []cookieSlot
 	mask    uint32
 	n       int
-	lengths [256]uint64 // of prefixes by their first byte: bit n stands for length n
-	globs   []cookieGlob
+	lengths [256]uint64        // of prefixes by their first byte: bit n stands for length n
+	globs   [256][]*cookieGlob // by the first byte of names that they may fit
 }
 
 type cookieSlot struct {
@@ -93,7 +93,12 @@ func (t *cookieTable) add(pattern string, r cookieRule) {
 		r.rule = "essential:" + pattern
 	}
 	if p := strings.TrimSuffix(pattern, "*"); strings.Contains(p, "*") || len(p) > maxCookiePrefix {
-		t.globs = append(t.globs, cookieGlob{strings.Split(pattern, "*"), r})
+		g := &cookieGlob{strings.Split(pattern, "*"), r}
+		for c := range t.globs {
+			if g.parts[0] == "" || g.parts[0][0] == byte(c) {
+				t.globs[c] = append(t.globs[c], g)
+			}
+		}
 		return
 	}
 	p, star := strings.CutSuffix(pattern, "*")
@@ -128,7 +133,7 @@ func (t *cookieTable) addTracker(s *Service, c *Cookie) {
 
 // find returns the rule for a cookie in the order: exact tracker, essential, tracker prefix.
 func (t *cookieTable) find(name, domain string) (r cookieRule, ok bool) {
-	if name == "" || t.n == 0 && len(t.globs) == 0 {
+	if name == "" {
 		return r, false
 	}
 	var essential, tracker *cookieRule // of prefixes, the longest of each
@@ -155,8 +160,7 @@ func (t *cookieTable) find(name, domain string) (r cookieRule, ok bool) {
 			return *essential, true
 		}
 	}
-	for i := range t.globs {
-		g := &t.globs[i]
+	for _, g := range t.globs[name[0]] {
 		if (g.essential || tracker == nil && g.covers(domain)) && g.match(name) {
 			if g.essential {
 				return g.cookieRule, true

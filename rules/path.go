@@ -65,13 +65,17 @@ func sortPaths(ms []*pathMatcher) {
 	sort.SliceStable(ms, func(i, j int) bool { return ms[i].weight > ms[j].weight })
 }
 
-// matchPaths returns the first of the rules that covers a reference.
-func matchPaths(ms []*pathMatcher, kind Kind, ref *reference, p *Page) *pathMatcher {
+// matchPaths returns the first of the rules that covers a reference; first, if not nil, has the
+// bytes after the slash with which they begin.
+func matchPaths(ms []*pathMatcher, first *[256]bool, kind Kind, ref *reference, p *Page) *pathMatcher {
 	if path, query, ok := ref.plain(); ok {
 		return matchLocation(ms, kind, path, query)
 	}
 	var buf locationBuf
 	path, query := ref.location(p, &buf)
+	if first != nil && (len(path) < 2 || !first[path[1]]) {
+		return nil
+	}
 	return matchLocation(ms, kind, path, query)
 }
 

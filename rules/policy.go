@@ -73,7 +73,7 @@ func (p *Policy) Decide(r Resource) Decision {
 // decideSite decides on a first-party host: only collector paths are anything but first party.
 func (p *Policy) decideSite(r *Resource, host string, ref *reference) Decision {
 	if r.Kind != KindInlineScript && ref.maybePath(r.Page, &p.site.cat.siteFirst) {
-		if m := matchPaths(p.site.cat.sitePaths, r.Kind, ref, r.Page); m != nil {
+		if m := matchPaths(p.site.cat.sitePaths, &p.site.cat.siteFirst, r.Kind, ref, r.Page); m != nil {
 			return p.byService(m.svc, m.cats, m.rule, host)
 		}
 	}
@@ -91,7 +91,7 @@ func (p *Policy) decideHost(r *Resource, host string, ref *reference) Decision {
 	for n := p.site.cat.hosts.match(host, &hits); n > 0; n-- {
 		e := hits[n-1]
 		if len(e.paths) > 0 {
-			if m := matchPaths(e.paths, kind, ref, r.Page); m != nil {
+			if m := matchPaths(e.paths, nil, kind, ref, r.Page); m != nil {
 				return p.byService(m.svc, m.cats, m.rule, host)
 			}
 		}

@@ -227,7 +227,7 @@ func BenchmarkDecideTenfold(b *testing.B) {
 		for _, s := range cat.services {
 			c := *s
 			if i > 0 {
-				c.ID = fmt.Sprintf("%s-%d", s.ID, i)
+				c.ID = fmt.Sprintf("%s-copy-%d", s.ID, i)
 				c.Hosts = slices.Clone(s.Hosts)
 				for j := range c.Hosts {
 					c.Hosts[j].Name = fmt.Sprintf("x%d-%s", i, s.Hosts[j].Name)

@@ -112,6 +112,10 @@ func parseSlow(ref string, p *Page) reference {
 	}
 	r := reference{class: class, scheme: scheme, tail: rest[end:]}
 	authority := rest[:end]
+	if strings.Contains(authority, "\uFFFD") {
+		r.class = urlAmbiguous // perhaps a NUL in a style sheet, which Chromium drops
+		return r
+	}
 	if !utf8.ValidString(authority) {
 		if p.charset == "" {
 			r.class = urlAmbiguous // bytes of the page's encoding, which may hide an @ or a colon

@@ -49,6 +49,9 @@ func FuzzParseURL(f *testing.F) {
 			}
 			return
 		}
+		if strings.Contains(strings.ToLower(want), "xn--") {
+			return // Chromium takes what is no Punycode as it stands
+		}
 		ascii, err := idna.New(idna.StrictDomainName(true)).ToASCII(strings.ToLower(want))
 		if err != nil || !isPort(u.Port()) {
 			return

@@ -108,7 +108,8 @@ func (b *browser) tab(scripting bool) (_ *tab, close func()) {
 func (b *browser) openTab(scripting bool) (_ *tab, close func(), err error) {
 	ctx, cancel := chromedp.NewContext(b.ctx)
 	x := &tab{b.t, ctx}
-	err = x.do(20*time.Second, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+	// The tab lives as long as the context of its first action.
+	err = chromedp.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		if scripting {
 			return nil
 		}

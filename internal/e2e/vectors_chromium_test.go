@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	replayers       = 6   // browsers side by side; most of their time is waiting
+	replayers       = 4   // browsers side by side; most of their time is waiting
 	pagesPerTab     = 40  // a tab collects leftovers
 	pagesPerBrowser = 400 // so does a browser
 	settleTime      = 220 * time.Millisecond
@@ -259,9 +259,11 @@ func TestVectorsWithoutProxy(t *testing.T) {
 	vs := loadVectors(t)
 	site := startUpstream(t, vectorOrigin(vs, 0))
 	var visits []*visit
-	for i, v := range vs {
-		if *onlyVectors != "" || i%16 == 0 || len(v.Connects) > 0 {
-			visits = append(visits, &visit{v: v, scripting: true, site: site}, &visit{v: v, site: site})
+	for _, scripting := range []bool{true, false} {
+		for i, v := range vs {
+			if *onlyVectors != "" || i%16 == 0 || len(v.Connects) > 0 {
+				visits = append(visits, &visit{v: v, scripting: scripting, site: site})
+			}
 		}
 	}
 	replay(t, bin, visits)

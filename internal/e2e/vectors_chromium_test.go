@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,19 +23,44 @@ const (
 	pagesPerTab     = 40  // a tab collects leftovers
 	pagesPerBrowser = 400 // so does a browser
 	settleTime      = 220 * time.Millisecond
+	framesPerPage   = 12
+	controlEvery    = 16 // one vector in so many is opened without the proxy
 )
 
-// A visit is one vector in one mode of the browser.
+// A visit opens vectors in one mode of the browser: one as a page of its own, or several side by
+// side in the frames of one page.
 type visit struct {
-	v         *vector
+	vs        []*vector
 	scripting bool
 	site      string // address of the site
 	contacts  []string
+	bare      bool // a connection was opened to tracker.test over which nothing was sent
 	err       error
 }
 
-func (x *visit) mode() string {
-	if x.scripting {
+func (x *visit) url() string {
+	if len(x.vs) == 1 {
+		return "http://site.test/v/" + x.vs[0].ID
+	}
+	ids := make([]string, len(x.vs))
+	for i, v := range x.vs {
+		ids[i] = v.ID
+	}
+	return "http://site.test/frames/" + strings.Join(ids, "/")
+}
+
+// name says what was opened.
+func (x *visit) name() string {
+	if len(x.vs) == 1 {
+		return x.vs[0].ID + ", " + x.mode()
+	}
+	return fmt.Sprintf("%d frames, %s", len(x.vs), x.mode())
+}
+
+func (x *visit) mode() string { return modeName(x.scripting) }
+
+func modeName(scripting bool) string {
+	if scripting {
 		return "scripting on"
 	}
 	return "scripting off"
@@ -44,7 +71,9 @@ func replay(t testing.TB, bin string, visits []*visit) {
 	t.Helper()
 	byID := make(map[string]bool)
 	for _, x := range visits {
-		byID[x.v.ID] = true
+		for _, v := range x.vs {
+			byID[v.ID] = true
+		}
 	}
 	next := make(chan *visit)
 	var wg sync.WaitGroup
@@ -154,51 +183,118 @@ func (p *replayer) visit(x *visit) error {
 	if err := p.prepare(x.site, x.scripting); err != nil {
 		return err
 	}
-	contacts, bare := p.load(x.v)
-	if len(contacts) == 0 && bare {
+	p.load(x)
+	if len(x.vs) == 1 && len(x.contacts) == 0 && x.bare {
 		// A connection without a request counts if a fresh browser makes it again.
 		p.close()
 		if err := p.prepare(x.site, x.scripting); err != nil {
 			return err
 		}
-		if contacts, bare = p.load(x.v); len(contacts) == 0 && bare {
-			contacts = []string{"connection to tracker.test"}
+		if p.load(x); len(x.contacts) == 0 && x.bare {
+			x.contacts = []string{"connection to tracker.test"}
 		}
 	}
-	x.contacts = contacts
 	return nil
 }
 
 // load opens the page and waits until nothing arrives any more.
-func (p *replayer) load(v *vector) (contacts []string, bare bool) {
+func (p *replayer) load(x *visit) {
 	p.track.reset()
 	p.rest.reset()
-	if err := p.x.do(8*time.Second, chromedp.Navigate("http://site.test/v/"+v.ID)); err != nil {
+	if err := p.x.do(8*time.Second, chromedp.Navigate(x.url())); err != nil {
 		p.used = pagesPerTab // such as a download; the next page gets a new tab
 	}
-	time.Sleep(time.Duration(v.Wait) * time.Millisecond)
+	wait := 0
+	for _, v := range x.vs {
+		wait = max(wait, v.Wait)
+	}
+	time.Sleep(time.Duration(wait) * time.Millisecond)
+	x.contacts = nil
 	for _, c := range settle(settleTime, p.track, p.rest) {
 		// What an earlier page has asked for late is not this one's.
-		if id, _, _ := strings.Cut(strings.TrimLeft(c.Path, "/"), "/"); id != v.ID && p.ids[id] {
+		id := c.id()
+		if p.ids[id] && !slices.ContainsFunc(x.vs, func(v *vector) bool { return v.ID == id }) {
 			continue
 		}
+		s := "http://" + c.Host + c.Path
 		if c.Path == "" {
-			contacts = append(contacts, "TLS to "+c.Host)
-			continue
+			s = "TLS to " + c.Host
 		}
-		if s := "http://" + c.Host + c.Path; c.Host != "site.test" && !slices.Contains(contacts, s) {
-			contacts = append(contacts, s)
+		if c.Host != "site.test" && !slices.Contains(x.contacts, s) {
+			x.contacts = append(x.contacts, s)
 		}
 	}
 	p.track.mu.Lock()
 	defer p.track.mu.Unlock()
-	return contacts, p.track.bare > 0
+	x.bare = p.track.bare > 0
+}
+
+// id is the first part of the path, where the vectors put their names.
+func (c contact) id() string {
+	id, _, _ := strings.Cut(strings.TrimLeft(c.Path, "/"), "/")
+	return id
+}
+
+// framed reports whether what a vector asks for in a frame is what it asks for as a page. Icons,
+// manifests and speculation rules are a page's alone; a page's script may leave the frame.
+func framed(v *vector) bool {
+	return v.Scope == "static" && len(v.Headers) == 0 && v.ContentType == nil && len(v.body) < 10<<10 && len(v.Connects)+len(v.NoJS.Connects) == 0 &&
+		!ownPage.Match(v.body)
+}
+
+var ownPage = regexp.MustCompile(`(?i)icon|manifest|speculation|prefetch|prerender|refresh|preconnect|compression|javascript:|_top|_parent|lazy|attributionsrc`)
+
+// replayAll replays vectors in one mode, as many in frames as can be. What a page of frames has
+// contacted is then tried page by page, so that the answer is always that of a vector alone.
+func replayAll(t testing.TB, bin string, vs []*vector, scripting bool, site string) []*visit {
+	t.Helper()
+	var together, alone []*visit
+	var batch []*vector
+	push := func() {
+		if len(batch) > 0 {
+			together = append(together, &visit{vs: batch, scripting: scripting, site: site})
+		}
+		batch = nil
+	}
+	single := func(v *vector) { alone = append(alone, &visit{vs: []*vector{v}, scripting: scripting, site: site}) }
+	for _, v := range vs {
+		if !framed(v) || len(vs) < framesPerPage || os.Getenv("CONSENT_VECTORS") == "full" {
+			single(v)
+			continue
+		}
+		if batch = append(batch, v); len(batch) == framesPerPage {
+			push()
+		}
+	}
+	push()
+	replay(t, bin, together)
+	for _, x := range together {
+		named, unnamed := make(map[string]bool), x.bare || x.err != nil
+		for _, c := range x.contacts {
+			found := false
+			for _, v := range x.vs {
+				if strings.Contains(c, "/"+v.ID+"/") {
+					named[v.ID], found = true, true
+				}
+			}
+			unnamed = unnamed || !found
+		}
+		for _, v := range x.vs {
+			if unnamed || named[v.ID] {
+				single(v)
+			}
+		}
+	}
+	replay(t, bin, alone)
+	t.Logf("%s: %d vectors, %d pages of frames, %d pages of their own", modeName(scripting), len(vs), len(together), len(alone))
+	return alone
 }
 
 // No vector makes Chromium contact a blocked host, with scripting on or off.
 //
 // The body arrives whole; that pieces give the same bytes is TestVectorsBytes' to show, so one page
-// in twenty is replayed in pieces too. CONSENT_VECTORS=full replays all of them in all pieces.
+// in twenty is replayed in pieces too. CONSENT_VECTORS=full replays all of them in all pieces, each
+// as a page of its own.
 func TestVectors(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the replay takes minutes")
@@ -206,47 +302,48 @@ func TestVectors(t *testing.T) {
 	bin := chromium(t)
 	vs := loadVectors(t)
 	c := vectorSites(t, vs)
-	var visits []*visit
-	for i := range pieces {
-		for _, scripting := range []bool{true, false} {
-			for n, v := range vs {
-				if i == 0 || n%20 == i || os.Getenv("CONSENT_VECTORS") == "full" {
-					visits = append(visits, &visit{v: v, scripting: scripting, site: c.addr(fmt.Sprint(8080 + i))})
-				}
-			}
-		}
-	}
-	replay(t, bin, visits)
 	excuse := waivers(t, "contact")
 	used := make(map[string]int)
 	r := newReport(t, "chromium")
-	for _, x := range visits {
-		if x.err != nil {
-			t.Errorf("%s, %s: %v", x.v.ID, x.mode(), x.err)
-			continue
+	for i := range pieces {
+		some := vs
+		if i > 0 && os.Getenv("CONSENT_VECTORS") != "full" {
+			some = nil
+			for n, v := range vs {
+				if n%20 == i {
+					some = append(some, v)
+				}
+			}
 		}
-		if len(x.contacts) == 0 {
-			continue
+		for _, scripting := range []bool{true, false} {
+			for _, x := range replayAll(t, bin, some, scripting, c.addr(strconv.Itoa(8080+i))) {
+				v, what := x.vs[0], strings.Join(x.contacts, " ")
+				if x.err != nil {
+					t.Errorf("%s: %v", x.name(), x.err)
+					continue
+				}
+				if len(x.contacts) == 0 {
+					continue
+				}
+				if reason, ok := listed[v.Scope]; ok {
+					r.add("listed, "+x.mode()+": "+reason, v, what)
+					continue
+				}
+				if prefix, ok := waived(excuse, v.ID); ok {
+					used[prefix]++
+					r.add("waived, "+x.mode(), v, what)
+					continue
+				}
+				r.add("contact, "+x.mode(), v, what)
+				t.Errorf("%s, pieces of %d bytes (0: whole): %s\n\t%.300q", x.name(), pieces[i], what, v.body)
+			}
 		}
-		what := strings.Join(x.contacts, " ")
-		if reason, ok := listed[x.v.Scope]; ok {
-			r.add("listed, "+x.mode()+": "+reason, x.v, what)
-			continue
-		}
-		if prefix, ok := waived(excuse, x.v.ID); ok {
-			used[prefix]++
-			r.add("waived, "+x.mode(), x.v, what)
-			continue
-		}
-		r.add("contact, "+x.mode(), x.v, what)
-		t.Errorf("%s, %s: %s\n\t%.300q", x.v.ID, x.mode(), what, x.v.body)
 	}
 	for prefix := range excuse {
 		if used[prefix] == 0 && *onlyVectors == "" {
 			t.Errorf("the waiver %q covers nothing", prefix)
 		}
 	}
-	t.Logf("%d vectors, %d pages opened", len(vs), len(visits))
 }
 
 // Without the proxy the same replay sees the contacts that are on record: if it did not, the test
@@ -256,41 +353,47 @@ func TestVectorsWithoutProxy(t *testing.T) {
 		t.Skip("opens some hundred pages")
 	}
 	bin := chromium(t)
-	vs := loadVectors(t)
-	site := startUpstream(t, vectorOrigin(vs, 0))
-	var visits []*visit
+	var vs []*vector
+	all := loadVectors(t)
+	for i, v := range all {
+		if *onlyVectors != "" || i%controlEvery == 0 || len(v.Connects) > 0 {
+			vs = append(vs, v)
+		}
+	}
+	site := startUpstream(t, vectorOrigin(all, 0))
 	for _, scripting := range []bool{true, false} {
-		for i, v := range vs {
-			if *onlyVectors != "" || i%16 == 0 || len(v.Connects) > 0 {
-				visits = append(visits, &visit{v: v, scripting: scripting, site: site})
+		got := make(map[*vector]*visit)
+		for _, x := range replayAll(t, bin, vs, scripting, site) {
+			if x.err != nil {
+				t.Errorf("%s: %v", x.name(), x.err)
+			}
+			got[x.vs[0]] = x
+		}
+		expected, seen, unexpected := 0, 0, 0
+		for _, v := range vs {
+			want := v.observed
+			if !scripting {
+				want = v.NoJS
+			}
+			on, contacts := len(want.Requests)+len(want.Connects) > 0, []string(nil)
+			if x := got[v]; x != nil {
+				contacts = x.contacts
+			}
+			switch {
+			case on && len(contacts) > 0:
+				expected++
+				seen++
+			case on:
+				expected++
+				t.Logf("%s: not seen: %s %s", v.ID, want.Requests, want.Connects)
+			case len(contacts) > 0:
+				unexpected++
+				t.Logf("%s: not on record: %s", v.ID, contacts)
 			}
 		}
-	}
-	replay(t, bin, visits)
-	expected, seen, unexpected := 0, 0, 0
-	for _, x := range visits {
-		if x.err != nil {
-			t.Errorf("%s, %s: %v", x.v.ID, x.mode(), x.err)
-			continue
+		t.Logf("scripting %v: %d vectors with contacts on record, %d seen, %d more", scripting, expected, seen, unexpected)
+		if seen*100 < expected*95 {
+			t.Errorf("only %d of %d recorded contacts are seen", seen, expected)
 		}
-		want := x.v.observed
-		if !x.scripting {
-			want = x.v.NoJS
-		}
-		switch on := len(want.Requests)+len(want.Connects) > 0; {
-		case on && len(x.contacts) > 0:
-			expected++
-			seen++
-		case on:
-			expected++
-			t.Logf("%s, %s: not seen: %s %s", x.v.ID, x.mode(), want.Requests, want.Connects)
-		case len(x.contacts) > 0:
-			unexpected++
-			t.Logf("%s, %s: not on record: %s", x.v.ID, x.mode(), x.contacts)
-		}
-	}
-	t.Logf("%d pages with contacts on record, %d seen, %d more", expected, seen, unexpected)
-	if seen*100 < expected*95 {
-		t.Errorf("only %d of %d recorded contacts are seen", seen, expected)
 	}
 }

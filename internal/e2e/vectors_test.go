@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -153,6 +154,14 @@ func vectorOrigin(vs []*vector, size int) http.HandlerFunc {
 		byID[v.ID] = v
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
+		if ids, ok := strings.CutPrefix(r.URL.Path, "/frames/"); ok {
+			w.Header().Set("Content-Type", "text/html")
+			fmt.Fprint(w, "<!doctype html><link rel=icon href=data:,><body style=margin:0>")
+			for id := range strings.SplitSeq(ids, "/") {
+				fmt.Fprintf(w, "<iframe src=/v/%s style='width:24%%;height:220px;border:0'></iframe>", id)
+			}
+			return
+		}
 		id, _ := strings.CutPrefix(r.URL.Path, "/v/")
 		v := byID[id]
 		if v == nil {
@@ -236,10 +245,15 @@ func fetchVector(c *caddy, site int, v *vector) ([]byte, error) {
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err == nil && res.StatusCode != http.StatusOK {
-		err = fmt.Errorf("status %d: %.200s", res.StatusCode, body)
+		return nil, refusal(res.StatusCode)
 	}
 	return body, err
 }
+
+// refusal is the status of an answer that stands in for a page which cannot be read.
+type refusal int
+
+func (r refusal) Error() string { return fmt.Sprintf("refused with status %d", int(r)) }
 
 // inParallel calls f for every vector, n at a time.
 func inParallel(n int, vs []*vector, f func(*vector)) {
@@ -283,10 +297,16 @@ func TestVectorsBytes(t *testing.T) {
 		var whole []byte
 		for i, size := range pieces {
 			body, err := fetchVector(c, i, v)
-			if err != nil {
+			var refused refusal
+			if errors.As(err, &refused) {
+				body = []byte(err.Error())
+			} else if err != nil {
 				t.Errorf("%s, pieces of %d bytes: %v", v.ID, size, err)
 				report.add("error", v, err.Error())
 				continue
+			}
+			if refused != 0 && i == 0 {
+				report.add(fmt.Sprintf("refused, identical %v", v.Identical), v, err.Error())
 			}
 			if i == 0 {
 				whole = body

@@ -109,7 +109,7 @@ func TestSavedPagesLeaveNothing(t *testing.T) {
 const probe = `<img src=//tracker.test/probe>`
 
 // The public suites' documents, each as it is and with an image of a third party put before each
-// of its first tags, leave nothing from which a browser would fetch.
+// of the first tags, leave nothing from which a browser would fetch.
 func TestSuitesLeaveNothing(t *testing.T) {
 	blocked, allowed := thirdPartiesBlocked(t, rules.SetOf(rules.Necessary)), thirdPartiesBlocked(t, rules.All)
 	page := rules.NewPage("http", "site.test")
@@ -121,7 +121,13 @@ func TestSuitesLeaveNothing(t *testing.T) {
 		if strings.Contains(name, "utf-16") || strings.Contains(name, "UTF-16") || strings.HasPrefix(doc, "\xff\xfe") || strings.HasPrefix(doc, "\xfe\xff") {
 			continue // transcoded before it is rewritten
 		}
-		for _, text := range append([]string{doc}, probed(doc)...) {
+		if oracle.Unparsed([]byte(doc)) {
+			unparsed++
+		}
+		if again, _ := rewritten(t, allowed, page, []byte(doc)); string(again) != doc {
+			f.add("changed though all is allowed", "%s: %s", name, difference(again, []byte(doc)))
+		}
+		for _, text := range append([]string{doc}, probed(name, doc)...) {
 			n++
 			out, _ := rewritten(t, blocked, page, []byte(text))
 			left := oracle.Fetchable(out, blocked, page)
@@ -129,27 +135,21 @@ func TestSuitesLeaveNothing(t *testing.T) {
 			for _, l := range slices.Compact(left) {
 				f.add("left", "%s: %.200s\n\t\tin  %.400q\n\t\tout %.600q", name, l, text, out)
 			}
-			if oracle.Unparsed(out) {
-				unparsed++
-			}
-			if again, _ := rewritten(t, allowed, page, []byte(text)); string(again) != text {
-				f.add("changed though all is allowed", "%s: %s", name, difference(again, []byte(text)))
-			}
 		}
 	}
 	t.Logf("%d suite documents, %d with what was made of them, %d too deep for the parser", len(docs), n, unparsed)
 }
 
-// probed returns the document with a probe before each of its tags, and one at its end: of short
-// documents all, of others the first few.
-func probed(doc string) (out []string) {
+// probed returns the document with probes at its end, and of a test of tree construction also with
+// one before each of its first tags.
+func probed(name, doc string) (out []string) {
 	if len(doc) > 4<<10 {
 		return nil
 	}
-	for i := 0; i < len(doc) && len(out) < 12; i++ {
+	for i := 0; i < len(doc) && len(out) < 6 && strings.HasPrefix(name, "html5lib"); i++ {
 		if doc[i] == '<' {
 			out = append(out, doc[:i]+probe+doc[i:])
 		}
 	}
-	return append(out, doc+probe, doc+`<style>@import "//tracker.test/x.css";</style><svg><image href=//tracker.test/i />`)
+	return append(out, doc+probe+`<style>@import "//tracker.test/x.css";</style><svg><image href=//tracker.test/i />`)
 }

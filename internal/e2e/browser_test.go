@@ -44,17 +44,27 @@ type browser struct {
 
 func startBrowser(t testing.TB, s *sink, hosts map[string]string) *browser {
 	t.Helper()
-	bin := chromium(t)
+	b, end, err := openBrowser(chromium(t), shortTempDir(t), s.addr, hosts)
+	if err != nil {
+		t.Fatal("starting Chromium: ", err)
+	}
+	t.Cleanup(end)
+	b.t = t
+	return b
+}
+
+// openBrowser starts Chromium with the profile in dir. All hosts that are not named lead to rest.
+func openBrowser(bin, dir, rest string, hosts map[string]string) (_ *browser, end func(), err error) {
 	var rules []string
 	for host, addr := range hosts {
 		rules = append(rules, "MAP "+host+" "+addr)
 	}
-	rules = append(rules, "MAP * "+s.addr)
+	rules = append(rules, "MAP * "+rest)
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(bin),
 		chromedp.NoSandbox,
 		chromedp.IgnoreCertErrors,
-		chromedp.UserDataDir(shortTempDir(t)),
+		chromedp.UserDataDir(dir),
 		chromedp.WindowSize(1100, 760),
 		chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("disable-quic", true),
@@ -65,18 +75,18 @@ func startBrowser(t testing.TB, s *sink, hosts map[string]string) *browser {
 	)
 	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, stop := chromedp.NewContext(alloc, chromedp.WithErrorf(func(string, ...any) {}), chromedp.WithLogf(func(string, ...any) {}))
-	end := func() {
+	end = func() {
 		c, cancel := context.WithTimeout(ctx, 5*time.Second)
 		chromedp.Cancel(c)
 		cancel()
 		stop()
 		stopAlloc()
 	}
-	t.Cleanup(end)
 	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal("starting Chromium: ", err)
+		end()
+		return nil, nil, err
 	}
-	return &browser{t, ctx}
+	return &browser{ctx: ctx}, end, nil
 }
 
 // A tab is one page of a browser.
@@ -88,18 +98,29 @@ type tab struct {
 // tab opens a page with scripting on or off; close ends it.
 func (b *browser) tab(scripting bool) (_ *tab, close func()) {
 	b.t.Helper()
-	ctx, cancel := chromedp.NewContext(b.ctx)
-	x := &tab{b.t, ctx}
-	if err := chromedp.Do(ctx); err != nil {
+	x, end, err := b.openTab(scripting)
+	if err != nil {
 		b.t.Fatal("opening a tab: ", err)
 	}
-	if !scripting {
-		x.must(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-			_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-			return err
-		}))
+	return x, end
+}
+
+func (b *browser) openTab(scripting bool) (_ *tab, close func(), err error) {
+	ctx, cancel := chromedp.NewContext(b.ctx)
+	x := &tab{b.t, ctx}
+	// The tab lives as long as the context of its first action.
+	err = chromedp.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		if scripting {
+			return nil
+		}
+		_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	}))
+	if err != nil {
+		cancel()
+		return nil, nil, err
 	}
-	return x, cancel
+	return x, cancel, nil
 }
 
 func (x *tab) do(limit time.Duration, steps ...chromedp.Action[chromedp.Void]) error {

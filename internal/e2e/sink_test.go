@@ -30,7 +30,8 @@ type sink struct {
 
 	mu       sync.Mutex
 	contacts []contact
-	bare     int // connections over which nothing was ever sent
+	round    int // of reset
+	bare     int // connections of this round over which nothing has been sent
 	last     time.Time
 	serve    map[string]string // by host and path: the JavaScript to answer with
 }
@@ -126,14 +127,21 @@ func startFront(t testing.TB, addr string) string {
 
 // accept looks at a connection's first byte: 0x16 begins a TLS record.
 func (s *sink) accept(c net.Conn, to *connListener) {
+	s.mu.Lock()
+	round := s.round
+	s.bare++
+	s.last = time.Now()
+	s.mu.Unlock()
 	first := make([]byte, 1)
 	if _, err := io.ReadFull(c, first); err != nil {
-		s.mu.Lock()
-		s.bare++
-		s.mu.Unlock()
 		c.Close()
 		return
 	}
+	s.mu.Lock()
+	if s.round == round {
+		s.bare--
+	}
+	s.mu.Unlock()
 	c = &prefixedConn{Conn: c, prefix: bytes.NewReader(first)}
 	if first[0] == 0x16 {
 		c = tls.Server(c, s.config)
@@ -244,26 +252,31 @@ func (s *sink) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.contacts, s.bare, s.last = nil, 0, time.Now()
+	s.round++
 }
 
 // settle waits until nothing has arrived for quiet, at most four seconds, and returns the contacts.
-func (s *sink) settle(quiet time.Duration) []contact {
-	s.mu.Lock()
-	if time.Since(s.last) > quiet {
-		s.last = time.Now()
-	}
-	s.mu.Unlock()
-	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		s.mu.Lock()
-		calm := time.Since(s.last) >= quiet
-		s.mu.Unlock()
-		if calm {
-			break
+func (s *sink) settle(quiet time.Duration) []contact { return settle(quiet, s) }
+
+func settle(quiet time.Duration, sinks ...*sink) (all []contact) {
+	start := time.Now()
+	last := start
+	for time.Since(last) < quiet && time.Since(start) < 4*time.Second {
+		time.Sleep(min(20*time.Millisecond, quiet))
+		for _, s := range sinks {
+			s.mu.Lock()
+			if s.last.After(last) {
+				last = s.last
+			}
+			s.mu.Unlock()
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.contacts)
+	for _, s := range sinks {
+		s.mu.Lock()
+		all = append(all, s.contacts...)
+		s.mu.Unlock()
+	}
+	return all
 }
 
 // hosts lists the hosts of contacts, sorted and once each.

@@ -1,6 +1,9 @@
 package oracle
 
 import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"regexp"
 	"strings"
 
@@ -10,14 +13,28 @@ import (
 )
 
 // Fetchable parses the document as browsers with and without scripting do, and returns the
-// references to blocked resources from which either would fetch.
+// references to blocked resources from which either would fetch. Contents of templates count: one
+// browser speculates in them. Where the parser gives up, nothing is said (see [Unparsed]).
+//
+// The parser is known to miss frames behind a style in a frameset, and the rest of a page behind a
+// template in foreign content.
 func Fetchable(doc []byte, p *rules.Policy, page *rules.Page) (left []string) {
+	return fetchable(string(doc), p, page, 0)
+}
+
+// Unparsed reports whether the document is nested deeper than the parser goes.
+func Unparsed(doc []byte) bool {
+	_, err := html.Parse(bytes.NewReader(doc))
+	return err != nil
+}
+
+func fetchable(doc string, p *rules.Policy, page *rules.Page, depth int) (left []string) {
 	for _, scripting := range []bool{true, false} {
-		root, err := html.ParseWithOptions(strings.NewReader(string(doc)), html.ParseOptionEnableScripting(scripting))
+		root, err := html.ParseWithOptions(strings.NewReader(doc), html.ParseOptionEnableScripting(scripting))
 		if err != nil {
-			continue // nested deeper than the parser goes
+			continue
 		}
-		f := &finder{p: p, page: page, scripting: scripting}
+		f := &finder{p: p, page: page, scripting: scripting, depth: depth}
 		f.base(root)
 		f.walk(root)
 		left = append(left, f.left...)
@@ -30,13 +47,14 @@ type finder struct {
 	page      *rules.Page
 	scripting bool
 	based     bool
+	depth     int // of documents within documents
 	left      []string
 }
 
 // base finds the first base element, which gives all relative URLs their host.
 func (f *finder) base(n *html.Node) {
 	for d := range n.Descendants() {
-		if d.Type == html.ElementNode && d.Data == "base" && !f.based {
+		if d.Type == html.ElementNode && d.Data == "base" && d.Namespace == "" && !f.based {
 			if href, ok := value(d, "href"); ok {
 				f.page, f.based = f.page.WithBase(href), true
 			}
@@ -60,6 +78,49 @@ func value(n *html.Node, name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// document looks into a document within the document: srcdoc, or a data: URL.
+func (f *finder) document(n *html.Node, text string) {
+	if f.depth > 8 {
+		return
+	}
+	for _, l := range fetchable(text, f.p, f.page, f.depth+1) {
+		f.left = append(f.left, n.Data+": "+l)
+	}
+}
+
+// data looks into the data: URL of a frame or style sheet.
+func (f *finder) data(n *html.Node, url string) {
+	url = strings.TrimLeft(url, "\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\v\f\r\x0e\x0f\x1b ")
+	if len(url) < 5 || !strings.EqualFold(url[:5], "data:") {
+		return
+	}
+	head, body, ok := strings.Cut(url[5:], ",")
+	if !ok {
+		return
+	}
+	body, _, _ = strings.Cut(body, "#")
+	body = unpercent(body)
+	head = strings.ToLower(head)
+	if strings.HasSuffix(strings.TrimRight(head, " "), "base64") {
+		text, err := base64.StdEncoding.DecodeString(strings.Map(func(r rune) rune {
+			if r == ' ' || r == '\n' || r == '\t' || r == '\r' || r == '\f' {
+				return -1
+			}
+			return r
+		}, body))
+		if err != nil {
+			return
+		}
+		body = string(text)
+	}
+	switch typ, _, _ := strings.Cut(head, ";"); strings.TrimSpace(typ) {
+	case "text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "application/xml":
+		f.document(n, body)
+	case "text/css":
+		f.css(n, body)
+	}
 }
 
 func (f *finder) fetch(n *html.Node, kind rules.Kind, url string) {
@@ -92,42 +153,66 @@ func (f *finder) element(n *html.Node) {
 	if v, ok := value(n, "style"); ok {
 		f.css(n, v)
 	}
+	switch n.Namespace {
+	case "svg":
+		f.svg(n)
+		return
+	case "math":
+		return
+	}
+	f.attrs(n, rules.KindFetch, "attributionsrc")
 	switch n.Data {
 	case "script":
-		typ, _ := value(n, "type")
-		if typ = strings.ToLower(strings.TrimSpace(typ)); f.scripting && (typ == "" || typ == "module" || javaScript.MatchString(typ)) {
-			f.attrs(n, rules.KindScript, "src", "href")
-		}
+		f.script(n, "src")
 	case "iframe", "frame":
 		f.attrs(n, rules.KindFrame, "src")
-		if v, ok := value(n, "srcdoc"); ok {
-			for _, l := range Fetchable([]byte(v), f.p, f.page) {
-				f.left = append(f.left, "srcdoc: "+l)
-			}
+		if v, ok := value(n, "src"); ok {
+			f.data(n, v)
+		}
+		if v, ok := value(n, "srcdoc"); ok && n.Data == "iframe" {
+			f.document(n, v)
 		}
 	case "img":
 		f.attrs(n, rules.KindImage, "src")
 		f.candidates(n, "srcset")
-	case "image", "use", "feImage":
-		f.attrs(n, rules.KindImage, "href")
 	case "source":
-		f.attrs(n, rules.KindMedia, "src")
-		f.candidates(n, "srcset")
+		switch parent(n) {
+		case "picture":
+			f.candidates(n, "srcset")
+		case "audio", "video":
+			f.attrs(n, rules.KindMedia, "src")
+		}
 	case "video", "audio":
 		f.attrs(n, rules.KindMedia, "src")
-		f.attrs(n, rules.KindImage, "poster")
+		if n.Data == "video" {
+			f.attrs(n, rules.KindImage, "poster")
+		}
 	case "track":
-		f.attrs(n, rules.KindMedia, "src")
-	case "embed":
-		f.attrs(n, rules.KindEmbed, "src")
-	case "object":
-		f.attrs(n, rules.KindEmbed, "data")
+		if p := parent(n); p == "audio" || p == "video" {
+			f.attrs(n, rules.KindMedia, "src")
+		}
+	case "embed", "object":
+		name := "src"
+		if n.Data == "object" {
+			name = "data"
+		}
+		f.attrs(n, rules.KindEmbed, name)
+		if v, ok := value(n, name); ok {
+			f.data(n, v)
+		}
 	case "input":
 		if typ, _ := value(n, "type"); strings.EqualFold(typ, "image") {
 			f.attrs(n, rules.KindImage, "src")
 		}
-	case "body", "table", "td", "th":
+	case "body", "table", "thead", "tbody", "tfoot", "tr", "td", "th":
 		f.attrs(n, rules.KindImage, "background")
+	case "a", "area":
+		if _, ok := value(n, "href"); ok {
+			v, _ := value(n, "ping")
+			for u := range strings.FieldsSeq(v) {
+				f.fetch(n, rules.KindFetch, u)
+			}
+		}
 	case "base":
 		f.attrs(n, rules.KindBase, "href")
 	case "meta":
@@ -140,10 +225,102 @@ func (f *finder) element(n *html.Node) {
 	case "link":
 		f.link(n)
 	case "style":
-		if n.FirstChild != nil {
-			f.css(n, n.FirstChild.Data)
+		f.css(n, text(n))
+	}
+}
+
+// svg looks at an element of SVG 2, section 16 and Filter Effects, section 9.
+func (f *finder) svg(n *html.Node) {
+	for _, a := range n.Attr {
+		switch a.Key {
+		case "fill", "stroke", "filter", "mask", "clip-path", "marker-start", "marker-mid", "marker-end", "cursor":
+			f.css(n, a.Val)
 		}
 	}
+	switch n.Data {
+	case "script":
+		f.script(n, "href")
+	case "image", "use", "feImage":
+		f.attrs(n, rules.KindImage, "href")
+	case "set", "animate":
+		if name, _ := value(n, "attributeName"); strings.TrimPrefix(name, "xlink:") == "href" {
+			f.attrs(n, rules.KindImage, "to", "from", "by")
+			v, _ := value(n, "values")
+			for u := range strings.SplitSeq(v, ";") {
+				f.fetch(n, rules.KindImage, strings.TrimSpace(u))
+			}
+		}
+	case "style":
+		f.css(n, text(n))
+	}
+}
+
+// script looks at an external script, an import map or speculation rules.
+func (f *finder) script(n *html.Node, src string) {
+	if !f.scripting {
+		return
+	}
+	typ, has := value(n, "type")
+	if language, ok := value(n, "language"); !has && ok {
+		typ = "text/" + language
+	}
+	typ = strings.ToLower(strings.Trim(typ, " \t\n\f\r"))
+	switch {
+	case typ == "" || javaScript.MatchString(typ):
+		for _, a := range n.Attr {
+			if a.Key == "nomodule" {
+				return
+			}
+		}
+		f.attrs(n, rules.KindScript, src)
+	case typ == "module":
+		f.attrs(n, rules.KindScript, src)
+	case typ == "importmap" || typ == "speculationrules":
+		var v any
+		if json.Unmarshal([]byte(text(n)), &v) != nil {
+			return
+		}
+		kind := rules.KindScript
+		if typ == "speculationrules" {
+			kind = rules.KindPrefetch
+		}
+		f.values(n, kind, v)
+	}
+}
+
+// values looks at the strings in JSON that can be nothing but URLs.
+func (f *finder) values(n *html.Node, kind rules.Kind, v any) {
+	switch v := v.(type) {
+	case string:
+		if i := strings.IndexAny(v, ":/"); i >= 0 && strings.Contains(v[i:], "//") {
+			f.fetch(n, kind, v)
+		}
+	case []any:
+		for _, w := range v {
+			f.values(n, kind, w)
+		}
+	case map[string]any:
+		for _, w := range v {
+			f.values(n, kind, w)
+		}
+	}
+}
+
+func parent(n *html.Node) string {
+	if n.Parent == nil || n.Parent.Namespace != "" {
+		return ""
+	}
+	return n.Parent.Data
+}
+
+func text(n *html.Node) string {
+	var b strings.Builder
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		if c.Type == html.TextNode {
+			b.WriteString(c.Data)
+		}
+	}
+	return b.String()
 }
 
 func (f *finder) link(n *html.Node) {
@@ -152,13 +329,16 @@ func (f *finder) link(n *html.Node) {
 		switch r {
 		case "stylesheet":
 			f.attrs(n, rules.KindStyle, "href")
+			if v, ok := value(n, "href"); ok {
+				f.data(n, v)
+			}
 		case "preconnect", "dns-prefetch":
 			f.attrs(n, rules.KindHint, "href")
-		case "prefetch", "prerender":
+		case "prefetch", "prerender", "next":
 			f.attrs(n, rules.KindPrefetch, "href")
-		case "icon", "apple-touch-icon":
+		case "icon", "apple-touch-icon", "apple-touch-icon-precomposed", "mask-icon":
 			f.attrs(n, rules.KindImage, "href")
-		case "manifest":
+		case "manifest", "compression-dictionary":
 			f.attrs(n, rules.KindFetch, "href")
 		case "modulepreload":
 			f.attrs(n, rules.KindScript, "href")
@@ -171,6 +351,10 @@ func (f *finder) link(n *html.Node) {
 				f.attrs(n, rules.KindStyle, "href")
 			case "font":
 				f.attrs(n, rules.KindFont, "href")
+			case "fetch":
+				f.attrs(n, rules.KindFetch, "href")
+			case "track", "audio", "video":
+				f.attrs(n, rules.KindMedia, "href")
 			case "image":
 				f.attrs(n, rules.KindImage, "href")
 				f.candidates(n, "imagesrcset")
@@ -182,17 +366,15 @@ func (f *finder) link(n *html.Node) {
 var (
 	javaScript = regexp.MustCompile(`^(?:text|application)/(?:x-)?(?:java|ecma)script$|^text/(?:jscript|livescript|javascript1\.[0-5])$`)
 	refresh    = regexp.MustCompile(`(?i)^\s*[\d.]*\s*[;,]?\s*(?:url\s*=\s*)?["']?([^"']+)`)
-	cssComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
-	cssURL     = regexp.MustCompile(`(?i)url\(\s*["']?([^"')\s]+)`)
-	cssImport  = regexp.MustCompile(`(?i)@import\s+["']([^"']+)`)
 )
 
 func (f *finder) css(n *html.Node, text string) {
-	text = cssComment.ReplaceAllString(text, "")
-	for _, m := range cssURL.FindAllStringSubmatch(text, -1) {
-		f.fetch(n, rules.KindImage, m[1])
+	urls, imports := references(text)
+	for _, u := range urls {
+		f.fetch(n, rules.KindImage, u)
 	}
-	for _, m := range cssImport.FindAllStringSubmatch(text, -1) {
-		f.fetch(n, rules.KindStyle, m[1])
+	for _, u := range imports {
+		f.fetch(n, rules.KindStyle, u)
+		f.data(n, u)
 	}
 }

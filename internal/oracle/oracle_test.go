@@ -60,12 +60,42 @@ func TestOracleSeesFetches(t *testing.T) {
 		`<meta http-equiv=refresh content="0;url=https://app.aircall.io/">`,
 		`<base href="https://cdn.aircall.io/"><img src=a.png>`,
 		`<link rel=preconnect href=//cdn.aircall.io>`,
+		`<link rel="shortcut icon" href=//cdn.aircall.io/i.png>`,
+		`<link rel=manifest href=//cdn.aircall.io/m>`,
+		`<template><img src=//cdn.aircall.io/a.png></template>`,
+		`<div><template shadowrootmode=open><img src=//cdn.aircall.io/a.png></template></div>`,
+		`<table><tr background=//cdn.aircall.io/a.png>`,
+		`<a href=/ ping="/p //cdn.aircall.io/p">x</a>`,
+		`<svg><image xlink:href=//cdn.aircall.io/a.png /></svg>`,
+		`<svg><filter><feImage href=//cdn.aircall.io/a.png /></filter></svg>`,
+		`<svg><style>a{background:url(//cdn.air<!-- -->call.io/a.png)}</style></svg>`,
+		`<svg><image><set attributeName=href to=//cdn.aircall.io/a.png /></image></svg>`,
+		`<svg><script href=//cdn.aircall.io/a.js></script></svg>`,
+		`<video><source src=//cdn.aircall.io/a.mp4></video>`,
+		`<picture><source srcset=//cdn.aircall.io/a.png><img></picture>`,
+		`<script type=importmap>{"imports":{"x":"//cdn.aircall.io/a.js"}}</script>`,
+		`<script type=speculationrules>{"prefetch":[{"urls":["https://cdn.aircall.io/"]}]}</script>`,
+		`<iframe srcdoc="&lt;iframe srcdoc='&amp;lt;img src=//cdn.aircall.io/a.png>'>"></iframe>`,
+		`<iframe src="data:text/html,%3Cimg src=//cdn.aircall.io/a.png>"></iframe>`,
+		`<iframe src="data:text/html;base64,PGltZyBzcmM9aHR0cHM6Ly9jZG4uYWlyY2FsbC5pby9hLnBuZz4="></iframe>`,
+		`<link rel=stylesheet href="data:text/css,@import 'https://cdn.aircall.io/a.css'">`,
+		`<style>a{background:u\72l(//cdn.aircall.io/a.png)}</style>`,
+		`<style>a{background:image-set("//cdn.aircall.io/a.png" 1x)}</style>`,
+		`<style>/* */@import/**/'//cdn.aircall.io/a.css';</style>`,
+		`<p style="background:url(//cdn.air\63 all.io/a.png)">`,
 	} {
 		if len(Fetchable([]byte(doc), p, page)) == 0 {
 			t.Errorf("no fetch seen in %s", doc)
 		}
 	}
-	if left := Fetchable([]byte(`<img data-consent-src=//cdn.aircall.io/a.png><a href=//aircall.io>x</a>`), p, page); len(left) > 0 {
-		t.Errorf("fetches seen where there are none: %q", left)
+	for _, doc := range []string{
+		`<img data-consent-src=//cdn.aircall.io/a.png><a href=//aircall.io>x</a>`,
+		`<style>a{content:"url(//cdn.aircall.io/a.png)"} /* url(//cdn.aircall.io/a.png) */ @namespace "https://cdn.aircall.io/";</style>`,
+		`<!-- <img src=//cdn.aircall.io/a.png> --><textarea><img src=//cdn.aircall.io/a.png></textarea>`,
+		`<script type=text/plain src=//cdn.aircall.io/a.js></script><source src=//cdn.aircall.io/a.mp4><svg><a href=//cdn.aircall.io/></a></svg>`,
+	} {
+		if left := Fetchable([]byte(doc), p, page); len(left) > 0 {
+			t.Errorf("fetches seen in %s where there are none: %q", doc, left)
+		}
 	}
 }

@@ -3,9 +3,11 @@ package shared
 
 import (
 	"bufio"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -62,12 +64,17 @@ func Pages(t testing.TB) []Page {
 	return pages
 }
 
-// Documents yields the HTML documents of the public suites by their path.
+// documentSuites are the suites whose files are documents.
+var documentSuites = []string{"wpt-html", "wpt-conformance-checkers", "lol-html-fuzz-corpus", "lol-html-regression", "jsoup-fuzztests", "jsoup-bom-charset",
+	"amp-toolbox", "mod-pagespeed-pages", "lighthouse-fixtures", "ddg-privacy-test-pages", "wpt-encoding-detection", "xnet-charset-testdata"}
+
+// Documents yields the HTML documents of the public suites by their path. Where a file holds many,
+// their numbers follow the path.
 func Documents(t testing.TB) map[string]string {
 	t.Helper()
 	root := filepath.Join(Dir(t), "corpus", "suites")
 	docs := make(map[string]string)
-	for _, suite := range []string{"wpt-html", "lol-html-fuzz-corpus", "lol-html-regression", "jsoup-fuzztests", "amp-toolbox", "mod-pagespeed-pages", "lighthouse-fixtures", "ddg-privacy-test-pages", "wpt-encoding-detection"} {
+	for _, suite := range documentSuites {
 		err := filepath.WalkDir(filepath.Join(root, suite), func(path string, d os.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
@@ -82,5 +89,45 @@ func Documents(t testing.TB) map[string]string {
 			t.Fatal(err)
 		}
 	}
+	add := func(name string, items []string) {
+		for i, item := range items {
+			docs[name+"#"+strconv.Itoa(i)] = item
+		}
+	}
+	trees, err := filepath.Glob(filepath.Join(root, "html5lib-tests", "tree-construction", "*.dat"))
+	if err != nil || len(trees) == 0 {
+		t.Fatalf("no html5lib tree tests: %v", err)
+	}
+	for _, file := range trees {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var items []string
+		for _, part := range strings.Split("\n"+string(data), "\n#data\n")[1:] {
+			doc, _, _ := strings.Cut(part, "\n#errors")
+			items = append(items, doc)
+		}
+		add(file[len(root)+1:], items)
+	}
+	var purify []struct{ Payload string }
+	var sheet []struct{ HTML string }
+	var payloads []string
+	for file, v := range map[string]any{"dompurify/expect.json": &purify, "h5sc/vectors.json": &sheet, "xss-payload-list/payloads.json": &payloads} {
+		data, err := os.ReadFile(filepath.Join(root, file))
+		if err == nil {
+			err = json.Unmarshal(data, v)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+	}
+	for i, p := range purify {
+		docs["dompurify/expect.json#"+strconv.Itoa(i)] = p.Payload
+	}
+	for i, s := range sheet {
+		docs["h5sc/vectors.json#"+strconv.Itoa(i)] = s.HTML
+	}
+	add("xss-payload-list/payloads.json", payloads)
 	return docs
 }

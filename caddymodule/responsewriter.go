@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/net/http/httpguts"
@@ -145,7 +146,11 @@ func (rw *responseWriter) feed(p []byte) (cause string, err error) {
 	if rw.sink == nil {
 		return "", nil
 	}
-	if _, err = rw.sink.Write(p); err == nil {
+	start := time.Now()
+	_, err = rw.sink.Write(p)
+	rw.rec.spent += time.Since(start)
+	rw.rec.bytesIn += uint64(len(p))
+	if err == nil {
 		return "", nil
 	}
 	if rw.disp == observe {
@@ -169,10 +174,16 @@ type writeError struct{ error }
 func (e *writeError) Unwrap() error { return e.error }
 
 // clientWriter marks the errors of the inner writer.
-type clientWriter struct{ w io.Writer }
+type clientWriter struct {
+	w   io.Writer
+	rec *record
+}
 
 func (c clientWriter) Write(p []byte) (int, error) {
+	start := time.Now()
 	n, err := c.w.Write(p)
+	c.rec.waited += time.Since(start)
+	c.rec.bytesOut += uint64(n)
 	if err != nil {
 		err = &writeError{err}
 	}
@@ -312,7 +323,7 @@ func (rw *responseWriter) warnUncompressed(h http.Header) {
 
 // startRewriter makes the rewriter, behind a decoder where the body is coded.
 func (rw *responseWriter) startRewriter(codings []string) {
-	var dst io.Writer = clientWriter{rw.inner}
+	var dst io.Writer = clientWriter{rw.inner, rw.rec}
 	if rw.h.shadow {
 		dst = io.Discard
 	}

@@ -54,7 +54,7 @@ type adminSites struct {
 			Services, Hosts, Cookies, Essential int
 		}
 		Counters struct {
-			Responses, Failures, Choices map[string]int
+			Responses, Failures, Choices, Reports map[string]int
 			Blocked                      int
 			CookiesSet                   int `json:"cookies_set_removed"`
 			CookiesSent                  int `json:"cookies_sent_removed"`

@@ -55,11 +55,11 @@ type adminSites struct {
 		}
 		Counters struct {
 			Responses, Failures, Choices, Reports map[string]int
-			Blocked                      int
-			CookiesSet                   int `json:"cookies_set_removed"`
-			CookiesSent                  int `json:"cookies_sent_removed"`
-			BytesIn                      int `json:"bytes_in"`
-			BytesOut                     int `json:"bytes_out"`
+			Blocked                               int
+			CookiesSet                            int `json:"cookies_set_removed"`
+			CookiesSent                           int `json:"cookies_sent_removed"`
+			BytesIn                               int `json:"bytes_in"`
+			BytesOut                              int `json:"bytes_out"`
 		}
 	}
 }

@@ -1,8 +1,11 @@
 package caddymodule
 
 import (
+	"encoding/json"
+	"fmt"
 	"strconv"
 
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -11,18 +14,73 @@ import (
 )
 
 func init() {
+	httpcaddyfile.RegisterGlobalOption("consent", parseGlobal)
 	httpcaddyfile.RegisterHandlerDirective("consent", parseCaddyfile)
 	httpcaddyfile.RegisterDirectiveOrder("consent", httpcaddyfile.After, "encode")
 }
 
 func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h := new(Handler)
-	return h, h.UnmarshalCaddyfile(helper.Dispenser)
+	if err := h.UnmarshalCaddyfile(helper.Dispenser); err != nil || h.Config == "" {
+		return h, err
+	}
+	app, err := globalApp(helper.Option("consent"))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := app.configuration(h.Config); err != nil {
+		return nil, helper.WrapErr(err)
+	}
+	return h, nil
+}
+
+// parseGlobal reads a named configuration, with the options of the directive:
+//
+//	consent <name> {
+//	    ...
+//	}
+func parseGlobal(d *caddyfile.Dispenser, before any) (any, error) {
+	d.Next() // consume option name
+	args := d.RemainingArgs()
+	if len(args) != 1 {
+		return nil, d.Errf("the global option consent takes one name, such as: consent shop { … }; sites use it with: consent shop")
+	}
+	name := args[0]
+	if err := checkName(name); err != nil {
+		return nil, d.WrapErr(err)
+	}
+	app, err := globalApp(before)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := app.Configurations[name]; ok {
+		return nil, d.Errf("the consent configuration %q is given twice", name)
+	}
+	h := new(Handler)
+	if err := h.unmarshalOptions(d); err != nil {
+		return nil, err
+	}
+	if app.Configurations == nil {
+		app.Configurations = make(map[string]*Handler)
+	}
+	app.Configurations[name] = h
+	return httpcaddyfile.App{Name: "consent", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// globalApp returns the app as far as global options have described it.
+func globalApp(option any) (*App, error) {
+	app := new(App)
+	if v, ok := option.(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(v.Value, app); err != nil {
+			return nil, fmt.Errorf("reading consent configurations: %w", err)
+		}
+	}
+	return app, nil
 }
 
 // options are the names of all sub-directives.
 var options = []string{"mode", "unclassified", "unclassified_cookies", "service", "allow", "block", "cookie", "essential",
-	"first_party", "catalogue", "cookie_name", "endpoint", "fail", "no_transform", "policy_revision", "log_resources"}
+	"first_party", "catalogue", "cookie_name", "endpoint", "fail", "no_transform", "policy_revision", "log_resources", "csp"}
 
 // UnmarshalCaddyfile sets up h from Caddyfile tokens. Syntax:
 //
@@ -43,19 +101,46 @@ var options = []string{"mode", "unclassified", "unclassified_cookies", "service"
 //	    no_transform         enforce|pass
 //	    policy_revision      <token>
 //	    log_resources        <count>
+//	    csp                  off|report|enforce
 //	}
+//
+// or, with a name that the global option of that name has given options to:
+//
+//	consent [<matcher>] <name>
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
-	if d.NextArg() {
-		return d.Errf("consent takes no argument but %q was given; write options in a block", d.Val())
+	switch args := d.RemainingArgs(); len(args) {
+	case 0:
+		return h.unmarshalOptions(d)
+	case 1:
+		h.Config = args[0]
+	default:
+		return d.Errf("consent takes at most one argument, the name of a configuration, but %q was given too; write options in a block", args[1])
 	}
+	if err := checkName(h.Config); err != nil {
+		return d.WrapErr(err)
+	}
+	if d.NextBlock(0) {
+		return d.Errf("consent %s: options stand in the global option of that name, or in a block without a name", h.Config)
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalOptions(d *caddyfile.Dispenser) error {
+	var cspAt string
 	for d.NextBlock(0) {
+		if d.Val() == "csp" {
+			cspAt = fmt.Sprintf("%s:%d", d.File(), d.Line())
+		}
 		if err := h.unmarshalOption(d); err != nil {
 			return err
 		}
 		if d.NextBlock(1) {
 			return d.Errf("no block is expected here")
 		}
+	}
+	if h.CSP == "enforce" && h.Unclassified != "block" {
+		return fmt.Errorf("%s, at %s", cspNeedsBlock, cspAt)
 	}
 	return nil
 }
@@ -67,6 +152,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 		return oneWord(d, &h.Mode, modeWords)
 	case "no_transform":
 		return oneWord(d, &h.NoTransform, noTransformWords)
+	case "csp":
+		return oneWord(d, &h.CSP, cspWords)
 	case "unclassified":
 		return oneWord(d, &h.Unclassified, rules.UnclassifiedWords)
 	case "unclassified_cookies":

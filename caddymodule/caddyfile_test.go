@@ -47,7 +47,7 @@ func TestCaddyfile(t *testing.T) {
 
 func TestCaddyfileErrorsNameTheNearestWord(t *testing.T) {
 	for in, want := range map[string]string{
-		"consent shadow":                                                      `takes no argument`,
+		"consent shop shadow":                                                 `takes at most one argument`,
 		"consent {\nmod shadow\n}":                                            `unknown option "mod", did you mean "mode"?`,
 		"consent {\nmode shaddow\n}":                                          `did you mean "shadow"?`,
 		"consent {\nmode\n}":                                                  `mode takes one argument, not 0`,

@@ -66,6 +66,11 @@ func (h *Handler) serveEndpoint(w http.ResponseWriter, r *http.Request, page *ru
 			return methodNotAllowed(w, "POST")
 		}
 		return h.serveChoice(w, r, page, st)
+	case "/report":
+		if r.Method != http.MethodPost {
+			return methodNotAllowed(w, "POST")
+		}
+		return h.serveReport(w, r, page)
 	default:
 		http.NotFound(w, r)
 	}
@@ -112,6 +117,9 @@ func (h *Handler) serveChoicePage(w http.ResponseWriter, r *http.Request, page *
 
 // serveChoice stores a choice and sends the visitor back.
 func (h *Handler) serveChoice(w http.ResponseWriter, r *http.Request, page *rules.Page, st consent.State) error {
+	if h.limited(w, r, choiceLimit) {
+		return nil
+	}
 	if !sameOrigin(r, page) {
 		http.Error(w, "a choice is taken from this site's own pages only", http.StatusForbidden)
 		return nil
@@ -152,6 +160,7 @@ func (h *Handler) serveChoice(w http.ResponseWriter, r *http.Request, page *rule
 		Name: h.CookieName, Value: consent.Encode(g, time.Now(), h.Revision, receipt), Path: "/",
 		MaxAge: int(consent.MaxAge.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: page.Scheme() == "https",
 	})
+	h.count(choiceEvent, decision)
 	h.logChoice(r, st, g, decision, receipt)
 	w.Header().Set("Location", returnPath(r.PostForm.Get("return")))
 	w.WriteHeader(http.StatusSeeOther)

@@ -16,7 +16,7 @@ import (
 func filterLines(t *testing.T, lines []string) []string {
 	t.Helper()
 	s := newSite(t, &Handler{}, nil)
-	rw := &responseWriter{h: s.h, policy: s.h.site.For(rules.Grants{}), page: rules.NewPage("https", "www.example.com"), rec: &record{h: s.h}}
+	rw := &responseWriter{h: s.h, policy: s.h.site().For(rules.Grants{}), page: rules.NewPage("https", "www.example.com"), rec: &record{h: s.h}}
 	return rw.filterSetCookie(lines)
 }
 

@@ -18,7 +18,6 @@ import (
 
 	"github.com/caddy-consent/caddy-consent/rewriter"
 	"github.com/caddy-consent/caddy-consent/rules"
-	"github.com/caddy-consent/caddy-consent/rules/consent"
 )
 
 func init() {
@@ -31,6 +30,10 @@ func init() {
 //
 // It works with no options. It must stand after `encode` and before whatever serves the site.
 type Handler struct {
+	// Config is the name of a configuration of the `consent` app. It stands alone: the options are
+	// those of the named configuration, and so is everything that its users share.
+	Config string `json:"config,omitempty"`
+
 	// Mode is `enforce` (default), or `shadow`: decide and log everything, change nothing.
 	Mode string `json:"mode,omitempty"`
 
@@ -91,7 +94,21 @@ type Handler struct {
 	// The counts beside them are always exact.
 	LogResources *int `json:"log_resources,omitempty"`
 
-	site    *rules.Site
+	// CSP is the second layer: a Content-Security-Policy beside the site's own, which names the hosts
+	// that the visitor's consent and this configuration allow. `off` (default) sends none; `report`
+	// lets browsers report what asks for other hosts at run time, and logs it; `enforce`, which
+	// needs `unclassified block`, makes browsers stop it.
+	CSP string `json:"csp,omitempty"`
+
+	app        *App
+	name       string   // of a named configuration
+	shared     *Handler // the named configuration that h refers to
+	live       *live
+	siteConfig rules.SiteConfig
+	counters   *counters
+	leaks      *leakLog
+	leftOut    *atomic.Bool // a policy that would be too long has been reported
+
 	shadow  bool
 	logMax  int
 	logger  *zap.Logger
@@ -122,10 +139,21 @@ var (
 
 // Provision sets up h: it compiles the catalogue and the site's rules.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.logger = ctx.Logger()
-	h.nested, h.plain = new(atomic.Bool), new(atomic.Bool)
+	if h.app == nil && ctx.Module() != nil { // in a test there may be no configuration around h
+		app, err := ctx.App("consent")
+		if err != nil {
+			return err
+		}
+		h.app = app.(*App)
+	}
+	if h.Config != "" {
+		return h.refer()
+	}
+	h.logger = ctx.Logger(h)
+	h.nested, h.plain, h.leftOut = new(atomic.Bool), new(atomic.Bool), new(atomic.Bool)
+	h.counters, h.leaks = newCounters(), newLeakLog()
 	if h.CookieName == "" {
-		h.CookieName = "consent"
+		h.CookieName = defaultCookieName
 	}
 	if h.Endpoint == "" {
 		h.Endpoint = "/.consent"
@@ -142,37 +170,35 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
 	}
-	cat, err := loadCatalogue(h.Catalogue)
+	h.siteConfig = rules.SiteConfig{
+		Unclassified: h.Unclassified, UnclassifiedCookies: h.UnclassifiedCookies, Services: h.Services, Allow: h.Allow,
+		Block: h.Block, Cookies: h.Cookies, Essential: h.Essential, FirstParty: h.FirstParty, OwnCookie: h.CookieName,
+	}
+	rs, err := newRuleset(h.Catalogue, h.siteConfig)
 	if err != nil {
 		return err
 	}
-	h.site, err = rules.NewSite(cat, rules.SiteConfig{
-		Unclassified: h.Unclassified, UnclassifiedCookies: h.UnclassifiedCookies, Services: h.Services, Allow: h.Allow,
-		Block: h.Block, Cookies: h.Cookies, Essential: h.Essential, FirstParty: h.FirstParty, OwnCookie: h.CookieName,
-	})
-	if err != nil {
-		return fmt.Errorf("reading consent options: %w", err)
-	}
+	h.live = new(live)
+	h.live.swap(rs)
 	if h.Revision == "" {
-		h.Revision = h.site.Revision()
+		h.Revision = h.site().Revision()
 	}
 	// Host headers are the client's to choose, so the pages made of them must be bounded.
 	h.pages, err = ristretto.NewCache(&ristretto.Config[string, *rules.Page]{NumCounters: 1 << 13, MaxCost: 1 << 10, BufferItems: 64, IgnoreInternalCost: true})
 	if err != nil {
 		return fmt.Errorf("making page cache: %w", err)
 	}
-	return nil
-}
-
-func loadCatalogue(files []string) (*rules.Catalogue, error) {
-	if len(files) == 0 {
-		return rules.DefaultCatalogue()
+	if h.app != nil {
+		h.app.add(h)
 	}
-	return rules.LoadCatalogue(files...)
+	return nil
 }
 
 // Validate checks the options that need no catalogue.
 func (h *Handler) Validate() error {
+	if h.shared != nil {
+		return nil
+	}
 	var errs []error
 	word := func(option, v string, valid []string) {
 		if v != "" && !contains(valid, v) {
@@ -181,6 +207,10 @@ func (h *Handler) Validate() error {
 	}
 	word("mode", h.Mode, modeWords)
 	word("no_transform", h.NoTransform, noTransformWords)
+	word("csp", h.CSP, cspWords)
+	if h.CSP == "enforce" && h.Unclassified != "block" {
+		errs = append(errs, errors.New(cspNeedsBlock))
+	}
 	for cause, how := range h.Fail {
 		if cause != "*" && !contains(causes, cause) {
 			errs = append(errs, fmt.Errorf("fail: unknown cause %q%s", cause, rules.DidYouMean(cause, causes)))
@@ -205,8 +235,15 @@ func (h *Handler) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Cleanup ends the goroutines of the page cache. It may be called more than once.
+// cspNeedsBlock: a header that names hosts stops every other host, whatever kind of resource asks.
+const cspNeedsBlock = "csp enforce needs unclassified block, since a policy of hosts stops what no rule knows too; csp report works with every setting"
+
+// Cleanup lets go of the catalogue and ends the goroutines of the page cache. It may be called more
+// than once.
 func (h *Handler) Cleanup() error {
+	if h.live != nil {
+		h.live.close()
+	}
 	if h.pages != nil {
 		h.pages.Close()
 		h.pages = nil
@@ -237,6 +274,9 @@ type nestedKey struct{}
 
 // ServeHTTP enforces consent on the request and on what next answers.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if h.shared != nil {
+		h = h.shared
+	}
 	if r.Method == http.MethodConnect {
 		return next.ServeHTTP(w, r)
 	}
@@ -247,12 +287,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	page := h.page(r)
-	state := consent.Read(r.Header["Cookie"], h.CookieName, r.Header.Get("Sec-Gpc") == "1")
-	h.setPlaceholders(r, state)
+	state := h.readState(r)
+	h.expose(r, state)
 	if rest, ok := h.endpointPath(r); ok {
 		return h.serveEndpoint(w, r, page, state, rest)
 	}
-	policy := h.site.For(state.Grants)
+	policy := h.site().For(state.Grants)
 	rec := newRecord(h, r, state)
 	ctx := context.WithValue(r.Context(), nestedKey{}, true)
 	rw := &responseWriter{inner: w, h: h, r: r, rec: rec, policy: policy, page: page, rc: http.NewResponseController(w)}
@@ -322,15 +362,6 @@ func (h *Handler) page(r *http.Request) *rules.Page {
 func firstValue(v string) string {
 	v, _, _ = strings.Cut(v, ",")
 	return strings.TrimSpace(v)
-}
-
-// setPlaceholders lets other directives use the visitor's consent.
-func (h *Handler) setPlaceholders(r *http.Request, st consent.State) {
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set("http.consent.state", st.Status.String())
-		repl.Set("http.consent.categories", st.Grants.Allowed.String())
-		repl.Set("http.consent.source", st.Source)
-	}
 }
 
 // endpointPath returns what follows the endpoint in the request's original path.

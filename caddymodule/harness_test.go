@@ -20,8 +20,10 @@ import (
 // site is a handler under test in a real server, in front of next.
 type site struct {
 	*httptest.Server
-	h    *Handler
-	logs *observer.ObservedLogs
+	h       *Handler
+	logs    *observer.ObservedLogs
+	host    string // of requests, if not the server's address
+	trusted bool   // requests come through a trusted proxy
 }
 
 func newSite(t *testing.T, h *Handler, next caddyhttp.HandlerFunc) *site {
@@ -41,6 +43,7 @@ func newSite(t *testing.T, h *Handler, next caddyhttp.HandlerFunc) *site {
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		repl := caddy.NewReplacer()
 		r = caddyhttp.PrepareRequest(r, repl, w, nil)
+		caddyhttp.SetVar(r.Context(), caddyhttp.TrustedProxyVarKey, s.trusted)
 		if err := h.ServeHTTP(w, r, next); err != nil {
 			status := http.StatusInternalServerError
 			var he caddyhttp.HandlerError
@@ -73,6 +76,25 @@ func (s *site) get(t *testing.T, lines ...string) answer {
 	req, err := http.NewRequest(method, s.URL+path, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return s.do(t, req, lines)
+}
+
+// send posts a body.
+func (s *site) send(t *testing.T, path, body string, lines ...string) answer {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPost, s.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.do(t, req, lines)
+}
+
+// do sends a request with header lines added.
+func (s *site) do(t *testing.T, req *http.Request, lines []string) answer {
+	t.Helper()
+	if s.host != "" {
+		req.Host = s.host
 	}
 	for _, l := range lines {
 		k, v, _ := strings.Cut(l, ": ")

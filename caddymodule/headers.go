@@ -125,7 +125,7 @@ func (rw *responseWriter) variant() string {
 	}
 	g := rw.policy.Grants()
 	f := fnv.New64a()
-	fmt.Fprint(f, g.Allowed, g.Plus, g.Minus, g.GPC, rw.h.Revision, rw.h.site.Catalogue().Version(), rw.h.site.Fingerprint())
+	fmt.Fprint(f, g.Allowed, g.Plus, g.Minus, g.GPC, rw.h.Revision, rw.policy.Site().Catalogue().Version(), rw.policy.Site().Fingerprint(), rw.h.CSP)
 	return "-c" + strconv.FormatUint(f.Sum64()&0xffffffffff, 36)
 }
 
@@ -192,6 +192,7 @@ func (rw *responseWriter) documentHeader(all, changes bool) {
 	if rw.h.shadow {
 		return
 	}
+	rw.secondLayer()
 	h := rw.Header()
 	for _, v := range []string{"Cookie", "Sec-GPC"} {
 		if !httpguts.HeaderValuesContainsToken(h["Vary"], v) && !httpguts.HeaderValuesContainsToken(h["Vary"], "*") {

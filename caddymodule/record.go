@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -26,9 +27,13 @@ type record struct {
 	unclassified [rules.Kinds]int
 	ambiguous    int
 	resources    resourceList
-	setCookies   nameList // stripped from the response
-	reqCookies   nameList // not passed to the upstream
-	unknown      nameList // passed though no rule knows them
+	bytesIn      uint64        // into decoder and rewriter
+	bytesOut     uint64        // out of the rewriter
+	spent        time.Duration // in decoder and rewriter
+	waited       time.Duration // of that, for the client's connection
+	setCookies   nameList      // stripped from the response
+	reqCookies   nameList      // not passed to the upstream
+	unknown      nameList      // passed though no rule knows them
 }
 
 func newRecord(h *Handler, r *http.Request, st consent.State) *record {
@@ -103,7 +108,7 @@ func (rec *record) log(status int) {
 	if rec.outcome == "clean" && (rec.edited || blocked > 0) {
 		rec.outcome = "rewritten" // in shadow mode: would have been
 	}
-	rec.h.metrics.response(rec)
+	rec.h.countResponse(rec)
 	if !rec.document && blocked == 0 && rec.setCookies.count == 0 {
 		return
 	}
@@ -123,7 +128,7 @@ func (rec *record) log(status int) {
 		zap.String("host", rec.r.Host),
 		zap.String("path", path),
 		zap.Int("status", status),
-		zap.String("mode", rec.mode()),
+		zap.String("mode", rec.h.modeName()),
 		zap.String("outcome", rec.outcome),
 		zap.String("state", rec.state.Status.String()),
 		zap.String("source", rec.state.Source),
@@ -140,13 +145,6 @@ func (rec *record) log(status int) {
 		zap.Strings("request_cookie_names", rec.reqCookies.names),
 		zap.Strings("unclassified_cookie_names", rec.unknown.names),
 	)
-}
-
-func (rec *record) mode() string {
-	if rec.h.shadow {
-		return "shadow"
-	}
-	return "enforce"
 }
 
 func (rec *record) sum(counts [rules.Kinds]int) (n int) {

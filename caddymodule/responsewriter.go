@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/net/http/httpguts"
@@ -60,6 +61,8 @@ type responseWriter struct {
 	docRequest  bool   // the request may be answered with a document
 	suffix      string // of entity tags
 
+	head []byte // of the body, while that is undecided
+
 	rewriter *rewriter.Rewriter
 	decoder  *decoder
 	sink     io.Writer // decoder or rewriter
@@ -110,34 +113,46 @@ func (rw *responseWriter) Write(p []byte) (int, error) {
 	if rw.status == 0 {
 		rw.writeHeader(http.StatusOK)
 	}
+	n := len(p)
 	if rw.disp == undecided {
-		if len(p) == 0 {
+		if n == 0 {
 			return 0, nil
 		}
-		rw.decide(p)
+		rw.head = append(rw.head, p...)
+		if rw.decide(rw.head); rw.disp == undecided {
+			return n, nil
+		}
+		p, rw.head = rw.head, nil
 	}
+	if err := rw.body(p); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// body sends p the way that was decided.
+func (rw *responseWriter) body(p []byte) error {
 	switch rw.disp {
 	case discard:
-		return len(p), nil
-	case pass:
-		return rw.inner.Write(p)
+		return nil
 	case observe:
 		rw.feed(p)
-		return rw.inner.Write(p)
+		fallthrough
+	case pass:
+		_, err := rw.inner.Write(p)
+		return err
 	}
 	if cause, err := rw.feed(p); err != nil {
 		if cause != "" {
 			rw.fail(cause)
-			return 0, errBroken
+			return errBroken
 		}
-		return 0, err
+		return err
 	}
 	if rw.incremental {
-		if err := rw.rc.Flush(); err != nil {
-			return 0, err
-		}
+		return rw.rc.Flush()
 	}
-	return len(p), nil
+	return nil
 }
 
 // feed hands p to the decoder or rewriter. cause is set if the body's coding is damaged.
@@ -145,7 +160,11 @@ func (rw *responseWriter) feed(p []byte) (cause string, err error) {
 	if rw.sink == nil {
 		return "", nil
 	}
-	if _, err = rw.sink.Write(p); err == nil {
+	start := time.Now()
+	_, err = rw.sink.Write(p)
+	rw.rec.spent += time.Since(start)
+	rw.rec.bytesIn += uint64(len(p))
+	if err == nil {
 		return "", nil
 	}
 	if rw.disp == observe {
@@ -155,7 +174,7 @@ func (rw *responseWriter) feed(p []byte) (cause string, err error) {
 	}
 	var w *writeError
 	switch {
-	case errors.Is(err, errCharset):
+	case errors.Is(err, rewriter.ErrCharset):
 		return causeCharset, err
 	case rw.decoder != nil && !errors.As(err, &w):
 		return causeEncoding, err
@@ -169,10 +188,16 @@ type writeError struct{ error }
 func (e *writeError) Unwrap() error { return e.error }
 
 // clientWriter marks the errors of the inner writer.
-type clientWriter struct{ w io.Writer }
+type clientWriter struct {
+	w   io.Writer
+	rec *record
+}
 
 func (c clientWriter) Write(p []byte) (int, error) {
+	start := time.Now()
 	n, err := c.w.Write(p)
+	c.rec.waited += time.Since(start)
+	c.rec.bytesOut += uint64(n)
 	if err != nil {
 		err = &writeError{err}
 	}
@@ -207,6 +232,11 @@ func (rw *responseWriter) FlushError() error {
 	if rw.disp == undecided {
 		return nil
 	}
+	if rw.rewriter != nil {
+		if err := rw.rewriter.Flush(); err != nil {
+			return err
+		}
+	}
 	return rw.rc.Flush()
 }
 
@@ -218,7 +248,7 @@ func (rw *responseWriter) decide(first []byte) {
 	ct, typed := contentType(h)
 	codings, known := splitCodings(h["Content-Encoding"])
 	if !typed && !bodyless && len(codings) == 0 {
-		if first == nil {
+		if len(first) < sniffLen && !rw.finished {
 			return // wait for bytes to sniff
 		}
 		// net/http would sniff what comes out of the rewriter.
@@ -230,7 +260,10 @@ func (rw *responseWriter) decide(first []byte) {
 	} else if !typed && len(codings) > 0 {
 		ct = "text/html" // a browser sniffs behind the coding
 	}
-	document := ct == "text/html" || ct == "application/xhtml+xml"
+	document := ct == "text/html" || isXML(ct)
+	if h.Get("Content-Type") == "" && strings.EqualFold(strings.TrimSpace(h.Get("X-Content-Type-Options")), "nosniff") {
+		document = false // browsers take it for text
+	}
 	if rw.status == http.StatusNotModified {
 		document = rw.docRequest
 	}
@@ -264,20 +297,18 @@ func (rw *responseWriter) decide(first []byte) {
 		rw.refuse(causePartial)
 		return
 	}
-	if len(codings) == 0 {
+	xml := isXML(ct)
+	if xml && len(codings) == 0 {
 		if first == nil {
 			return // the first bytes may name the encoding
 		}
-		if _, ok := rewriter.Charset(h.Get("Content-Type"), first[:min(len(first), 1024)]); !ok {
+		if !rewriter.XMLCharset(h.Get("Content-Type"), first) {
 			rw.refuse(causeCharset)
 			return
 		}
-	} else if _, ok := rewriter.Charset(h.Get("Content-Type"), nil); !ok {
-		rw.refuse(causeCharset)
-		return
 	}
 	rw.warnUncompressed(h)
-	rw.startRewriter(codings, first)
+	rw.startRewriter(codings, xml)
 	rw.documentHeader(false, true)
 	if rw.h.shadow {
 		rw.commit(observe, "clean")
@@ -310,48 +341,23 @@ func (rw *responseWriter) warnUncompressed(h http.Header) {
 	}
 }
 
-// startRewriter makes the rewriter, behind a decoder where the body is coded; first is what the
-// body begins with.
-func (rw *responseWriter) startRewriter(codings []string, first []byte) {
-	if len(codings) > 0 {
-		first = nil
-	}
-	label := rewriter.CertainCharset(rw.Header().Get("Content-Type"), first[:min(len(first), 1024)])
-	page := rw.page.At(originalURL(rw.r).EscapedPath()).WithCharset(label)
-	var dst io.Writer = clientWriter{rw.inner}
+// startRewriter makes the rewriter, behind a decoder where the body is coded.
+func (rw *responseWriter) startRewriter(codings []string, xml bool) {
+	var dst io.Writer = clientWriter{rw.inner, rw.rec}
 	if rw.h.shadow {
 		dst = io.Discard
 	}
 	rw.rewriter = rewriterPool.Get().(*rewriter.Rewriter)
-	rw.rewriter.Reset(dst, rewriter.Options{Policy: rw.policy, Page: page, Report: rw.rec.resource, Budget: heldBudget})
+	rw.rewriter.Reset(dst, rewriter.Options{Policy: rw.policy, Page: rw.page.At(originalURL(rw.r).EscapedPath()), Report: rw.rec.resource,
+		Budget: heldBudget, ContentType: rw.Header().Get("Content-Type"), XML: xml})
 	rw.sink = rw.rewriter
 	if len(codings) > 0 {
-		rw.sink = &charsetGuard{rw: rw, next: rw.rewriter}
 		rw.decoder = newDecoder(codings, rw.sink)
 		rw.sink = rw.decoder
 	}
 }
 
 var rewriterPool = sync.Pool{New: func() any { return rewriter.New(io.Discard, rewriter.Options{}) }}
-
-// charsetGuard looks at the first decoded bytes of a coded document.
-type charsetGuard struct {
-	rw   *responseWriter
-	next io.Writer
-	seen bool
-}
-
-var errCharset = errors.New("consent: the document's encoding cannot be read")
-
-func (g *charsetGuard) Write(p []byte) (int, error) {
-	if !g.seen && len(p) > 0 {
-		g.seen = true
-		if _, ok := rewriter.Charset(g.rw.Header().Get("Content-Type"), p[:min(len(p), 1024)]); !ok {
-			return 0, errCharset
-		}
-	}
-	return g.next.Write(p)
-}
 
 // commit sends the final header.
 func (rw *responseWriter) commit(d disposition, outcome string) {
@@ -428,6 +434,12 @@ func (rw *responseWriter) finish() (broken bool) {
 		rw.status = http.StatusOK
 		rw.filterHeader()
 	}
+	if rw.disp == undecided && len(rw.head) > 0 {
+		rw.decide(rw.head)
+		if err := rw.body(rw.head); err != nil {
+			return true
+		}
+	}
 	if rw.disp == undecided {
 		rw.rec.document = rw.docRequest
 		rw.documentHeader(rw.policy.AllAllowed(), false)
@@ -445,7 +457,7 @@ func (rw *responseWriter) finish() (broken bool) {
 				return false
 			}
 			cause := causeAbort
-			if errors.Is(err, errCharset) {
+			if errors.Is(err, rewriter.ErrCharset) {
 				cause = causeCharset
 			}
 			rw.failed = cause
@@ -486,6 +498,18 @@ func (rw *responseWriter) release() {
 		rw.rewriter = nil
 	}
 	rw.sink = nil
+}
+
+// sniffLen is how many bytes of a body without a type are looked at for it (net/http, DetectContentType).
+const sniffLen = 512
+
+// isXML reports whether browsers read documents of that type by the rules of XML.
+func isXML(mediaType string) bool {
+	switch mediaType {
+	case "application/xml", "text/xml", "image/svg+xml":
+		return true
+	}
+	return strings.HasSuffix(mediaType, "xhtml+xml")
 }
 
 // contentType returns the lower-case media type, and whether browsers take it at its word

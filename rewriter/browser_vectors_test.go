@@ -60,6 +60,7 @@ var waived = map[string]string{
 	"plain-script-speculationrules-prerender": "speculation rules are blocked whether or not the browser follows them",
 	"plain-script-speculationrules-where":     "speculation rules are blocked whether or not the browser follows them",
 	"plain-script-attributionsrc":             "a registration that browsers may make",
+	"syntax-nul-in-host":                      "one reader drops a NUL, another keeps it",
 	"plain-a-ping":                            "a ping goes out with a click",
 	"plain-picture-no-img":                    "an image may be put into the picture later",
 	"scanner-picture-noimg":                   "an image may be put into the picture later",

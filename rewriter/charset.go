@@ -2,6 +2,7 @@ package rewriter
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 
 	"golang.org/x/net/html/charset"
@@ -39,6 +40,9 @@ func (r *Rewriter) begin(first []byte, final bool) bool {
 	}
 	r.begun = true
 	r.charset = label
+	if r.o.XML && !XMLCharset(r.o.ContentType, first) {
+		r.err = ErrCharset
+	}
 	switch label {
 	case "utf-16be", "utf-16le", "iso-2022-jp":
 		r.coder = newCoder(label)
@@ -119,20 +123,44 @@ func parameter(s, name string) string {
 	return ""
 }
 
+// ErrCharset is the error of an XML document whose encoding is none of the Encoding Standard's, so
+// that it is not certain how browsers read it.
+var ErrCharset = errors.New("rewriter: the document's encoding is not known")
+
+// XMLCharset reports whether the encoding that a Content-Type or an XML declaration names is known,
+// as far as the first bytes tell.
+func XMLCharset(contentType string, first []byte) bool {
+	if i := strings.IndexByte(contentType, ';'); i >= 0 {
+		if v := parameter(contentType[i:], "charset"); v != "" {
+			_, name := charset.Lookup(v)
+			return name != ""
+		}
+	}
+	label := declared(first)
+	_, name := charset.Lookup(label)
+	return label == "" || name != ""
+}
+
+// declared returns the encoding in the XML declaration that a document begins with.
+func declared(first []byte) string {
+	i := bytes.Index(first, []byte("?>"))
+	if i < 0 || !bytes.HasPrefix(first, []byte("<?xml")) {
+		return ""
+	}
+	_, v, ok := bytes.Cut(first[:i], []byte("encoding"))
+	if v = bytes.TrimLeft(v, spaces+"="); !ok || len(v) < 2 {
+		return ""
+	}
+	v, _, _ = bytes.Cut(v[1:], v[:1])
+	return string(v)
+}
+
 // metaCharset returns the encoding that a meta element in the first bytes names, or an XML
 // declaration; "" if none.
 func metaCharset(prefix []byte, xml bool) string {
 	if xml {
-		if i := bytes.Index(prefix, []byte("?>")); i > 0 && bytes.HasPrefix(prefix, []byte("<?xml")) {
-			if _, v, ok := bytes.Cut(prefix[:i], []byte("encoding")); ok {
-				v = bytes.TrimLeft(v, spaces+"=")
-				if len(v) > 1 {
-					if v, _, ok = bytes.Cut(v[1:], v[:1]); ok {
-						_, name := charset.Lookup(string(v))
-						return name
-					}
-				}
-			}
+		if _, name := charset.Lookup(declared(prefix)); name != "" {
+			return name
 		}
 		return "utf-8"
 	}

@@ -81,6 +81,9 @@ func TestSuites(t *testing.T) {
 		if got := rewrite(t, o, chunks...); got != want {
 			t.Errorf("%s: chunks of 7 change the output", name)
 		}
+		if strings.HasPrefix(doc, "\xff\xfe") || strings.HasPrefix(doc, "\xfe\xff") || strings.Contains(name, "UTF-16") {
+			continue // insertions are in UTF-16 too
+		}
 		if _, err := oracle.Edits([]byte(doc), []byte(want)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"os"
 	"path"
-	"path/filepath"
 	"sort"
 	"strings"
 	"sync"
@@ -51,6 +49,15 @@ var DefaultCatalogue = sync.OnceValues(func() (*Catalogue, error) { return LoadC
 // whose entries extend the embedded ones and replace those with the same id. Its error joins one
 // line per problem, each with file:line.
 func LoadCatalogue(files ...string) (*Catalogue, error) {
+	own, err := ReadFiles(files...)
+	if err != nil {
+		return nil, err
+	}
+	return CompileCatalogue(own)
+}
+
+// CompileCatalogue is LoadCatalogue for files that have been read.
+func CompileCatalogue(own []File) (*Catalogue, error) {
 	c := &Catalogue{byID: make(map[string]*Service)}
 	sum := sha256.New()
 	names, err := fs.Glob(catalogue.Files, "services/*.yaml")
@@ -85,12 +92,8 @@ func LoadCatalogue(files ...string) (*Catalogue, error) {
 	c.essentials = e.essentials(data)
 	c.problems = append(c.problems, e.problems...)
 	sum.Write(data)
-	for _, name := range files {
-		data, err := os.ReadFile(filepath.Clean(name))
-		if err != nil {
-			return nil, fmt.Errorf("loading catalogue: %w", err)
-		}
-		add(name, data, true)
+	for _, f := range own {
+		add(f.Name, f.Data, true)
 	}
 	c.version = hex.EncodeToString(sum.Sum(nil))[:12]
 	c.compile()

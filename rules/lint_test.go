@@ -60,7 +60,7 @@ func TestSiteCatalogueFiles(t *testing.T) {
 		{"no id", "- {name: X}", "an entry needs an id"},
 		{"a star in a host", "- {id: x1, category: marketing, hosts: ['*.x.example']}", "is not a host name"},
 		{"not a list", "id: x", "a catalogue file is a list of entries"},
-		{"broken YAML", "- {id: [", "x.yaml"},
+		{"broken YAML", "- id: a1\n\tname: x", "x.yaml:2: "},
 		{"a key twice", "- {id: x1, id: x2}", "id is given twice"},
 		{"a bad path", "- {id: x1, category: marketing, rules: [{host: x.example, path: x}]}", "a path begins with /"},
 		{"a bad element", "- {id: x1, category: marketing, rules: [{host: x.example, path: /x, elements: [scripts]}]}", `did you mean "script"?`},

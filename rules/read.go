@@ -23,11 +23,19 @@ func (e *entryReader) fail(n *yaml.Node, format string, a ...any) {
 
 func (e *entryReader) at(n *yaml.Node) string { return e.file + ":" + strconv.Itoa(n.Line) }
 
+// yamlLine takes the line out of a message of the YAML reader.
+var yamlLine = regexp.MustCompile(`^yaml: line (\d+): (.*)$`)
+
 // list returns the entries of a file.
 func (e *entryReader) list(data []byte) []*yaml.Node {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
-		e.problems = append(e.problems, fmt.Errorf("%s: %w", e.file, err))
+		if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+			err = fmt.Errorf("%s:%s: %s", e.file, m[1], m[2])
+		} else {
+			err = fmt.Errorf("%s: %w", e.file, err)
+		}
+		e.problems = append(e.problems, err)
 		return nil
 	}
 	if len(doc.Content) == 0 {

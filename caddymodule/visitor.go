@@ -1,0 +1,77 @@
+package caddymodule
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-consent/caddy-consent/rules/consent"
+)
+
+const defaultCookieName = "consent"
+
+// visitor is what matchers, placeholders and the handler share of one request.
+type visitor struct {
+	h     *Handler // whose settings the state was read with; nil for the default ones
+	state consent.State
+}
+
+const visitorVar = "consent_visitor"
+
+// readState reads the visitor's consent from the request with h's settings, or with the default
+// ones if h is nil.
+func (h *Handler) readState(r *http.Request) consent.State {
+	name := defaultCookieName
+	if h != nil {
+		name = h.CookieName
+	}
+	return consent.Read(r.Header["Cookie"], name, r.Header.Get("Sec-Gpc") == "1")
+}
+
+// visitorOf returns what is known of the request's visitor by then, nil if nothing is.
+func visitorOf(r *http.Request) *visitor {
+	v, _ := caddyhttp.GetVar(r.Context(), visitorVar).(*visitor)
+	return v
+}
+
+// expose makes the state available to placeholders and matchers, from the first directive or
+// matcher on the request's way that knows it.
+func (h *Handler) expose(r *http.Request, st consent.State) {
+	if v := visitorOf(r); v != nil {
+		v.h, v.state = h, st
+		return
+	}
+	v := &visitor{h, st}
+	caddyhttp.SetVar(r.Context(), visitorVar, v)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Map(v.placeholder)
+	}
+}
+
+// placeholder returns the value of a {http.consent.…} placeholder.
+func (v *visitor) placeholder(key string) (any, bool) {
+	key, ok := strings.CutPrefix(key, "http.consent.")
+	if !ok {
+		return nil, false
+	}
+	switch key {
+	case "state":
+		return v.state.Status.String(), true
+	case "categories":
+		return v.state.Grants.Allowed.String(), true
+	case "source":
+		return v.state.Source, true
+	case "gpc":
+		return v.state.Grants.GPC, true
+	case "revision":
+		return v.state.Revision, true
+	case "config":
+		if v.h == nil {
+			return "", true
+		}
+		return v.h.name, true
+	}
+	return nil, false
+}

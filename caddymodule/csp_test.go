@@ -54,6 +54,7 @@ func TestSecondLayer(t *testing.T) {
 		{"enforce with more hosts than can be named", Handler{CSP: "enforce", Unclassified: "block", Allow: many}, nil, "", nil, nil},
 		{"report for a visitor who allows more than can be named", Handler{CSP: "report"}, []string{"Cookie: consent=v1:statistics"}, reported, []string{"?g=statistics"}, nil},
 		{"everything allowed", Handler{CSP: "enforce", Unclassified: "block"}, []string{yes}, "", nil, nil},
+		{"everything allowed leaves nothing to report", Handler{CSP: "report"}, []string{yes}, "", nil, nil},
 		{"shadow changes nothing", Handler{CSP: "report", Mode: "shadow"}, nil, "", nil, nil},
 		{"no document", Handler{CSP: "report"}, []string{"GET /x.json"}, "", nil, nil},
 		{"HEAD like GET", Handler{CSP: "report"}, []string{"HEAD /"}, reported, nil, nil},

@@ -161,7 +161,7 @@ const maxSheets = 4
 // judgeSheet decides on a data: URL that is read as a style sheet. Its type does not matter: in
 // quirks mode browsers read any. The URL is blocked as a whole if anything in it is.
 func (r *Rewriter) judgeSheet(at int, url []byte, sheets int) rules.Decision {
-	_, body, ok := parseData(url)
+	_, body, ok := parseData(nil, url)
 	if !ok {
 		return rules.Decision{}
 	}

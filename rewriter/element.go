@@ -434,10 +434,10 @@ func (r *Rewriter) styleAttr(rd *reader, a attr) {
 	if !mayRefer(raw) {
 		return
 	}
-	at := rd.start + int(a.val)
-	var st cssState
-	c := cssText{r: r, at: at, owner: rd.start, src: raw, st: &st, final: true}
-	if bytes.IndexByte(raw, '&') >= 0 {
+	r.attrState = cssState{}
+	c := &r.attrText
+	*c = cssText{r: r, at: rd.start + int(a.val), owner: rd.start, src: raw, st: &r.attrState, final: true}
+	if bytes.IndexByte(raw, '&') >= 0 || bytes.IndexByte(raw, 0) >= 0 {
 		r.scratch, r.offsets = decodeAttrOffsets(r.scratch[:0], r.offsets[:0], raw)
 		c.src, c.offsets = r.scratch, r.offsets
 	}

@@ -62,7 +62,7 @@ func FuzzParts(f *testing.F) {
 			t.Fatalf("two decoders differ: %q %q", a, b)
 		}
 		unescapeCSS(nil, v, true)
-		parseData(append([]byte("data:"), v...))
+		parseData(nil, append([]byte("data:"), v...))
 	})
 }
 

@@ -97,7 +97,7 @@ func escapeIn(s string, quote byte) string {
 // judgeData decides on a data: URL that is a document, a style sheet or a script: it is blocked as
 // a whole if anything in it is.
 func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision {
-	head, body, ok := parseData(url)
+	head, body, ok := parseData(nil, url)
 	if !ok {
 		return rules.Decision{}
 	}
@@ -108,7 +108,7 @@ func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision
 		return d
 	}
 	if kind == rules.KindScript {
-		return r.findLoader(at, bytes.Clone(body))
+		return r.findLoader(at, body)
 	}
 	switch {
 	case strings.Contains(media, "html"), strings.Contains(media, "xml"):
@@ -127,29 +127,47 @@ func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision
 }
 
 // parseData takes a data: URL apart into its media type with parameters, in lower case, and its
-// body (Fetch Standard, "data: URL processor").
-func parseData(url []byte) (head string, body []byte, ok bool) {
-	s := strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(string(url))
-	if i := strings.IndexByte(s, '#'); i >= 0 {
-		s = s[:i]
+// body, for which dst is used (Fetch Standard, "data: URL processor").
+func parseData(dst, url []byte) (head string, body []byte, ok bool) {
+	dst = dst[:0]
+	comma := -1
+	for i := bytes.IndexByte(url, ':') + 1; i < len(url); i++ {
+		switch c := url[i]; {
+		case c == '\t' || c == '\n' || c == '\r':
+			continue
+		case c == '#':
+			i = len(url)
+			continue
+		case comma < 0 && c == ',':
+			comma = len(dst)
+		case comma >= 0 && c == '%' && i+2 < len(url):
+			if x, ok := hexValue(url[i+1:i+3], 2); ok {
+				dst = append(dst, byte(x))
+				i += 2
+				continue
+			}
+		}
+		dst = append(dst, url[i])
 	}
-	_, s, _ = strings.Cut(s, ":")
-	var data string
-	head, data, ok = strings.Cut(s, ",")
-	if !ok {
-		return "", nil, false
+	if comma < 0 {
+		return "", dst, false
 	}
-	head = strings.ToLower(strings.TrimSpace(head))
-	body = unescapePercent(data)
-	if h := strings.TrimRight(head, " "); strings.HasSuffix(h, "base64") {
-		h = strings.TrimRight(strings.TrimSuffix(h, "base64"), " ")
-		if strings.HasSuffix(h, ";") {
-			clean := strings.NewReplacer(" ", "", "\f", "", "=", "").Replace(string(body))
-			dec, err := base64.RawStdEncoding.DecodeString(clean)
-			if err != nil {
+	head, body = strings.ToLower(strings.TrimSpace(string(dst[:comma]))), dst[comma+1:]
+	if h, coded := strings.CutSuffix(strings.TrimRight(head, " "), "base64"); coded {
+		if h, coded = strings.CutSuffix(strings.TrimRight(h, " "), ";"); coded {
+			n := 0
+			for _, c := range body {
+				if class[c]&space == 0 && c != '=' {
+					body[n] = c
+					n++
+				}
+			}
+			text := body[:n]
+			body = make([]byte, base64.RawStdEncoding.DecodedLen(n))
+			if _, err := base64.RawStdEncoding.Decode(body, text); err != nil {
 				return "", nil, false
 			}
-			body, head = dec, h[:len(h)-1]
+			head = h
 		}
 	}
 	return head, body, true

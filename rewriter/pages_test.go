@@ -1,12 +1,8 @@
 package rewriter
 
 import (
-	"bytes"
-	"io"
 	"math/rand/v2"
 	"testing"
-
-	"golang.org/x/net/html"
 
 	"github.com/caddy-consent/caddy-consent/internal/oracle"
 	"github.com/caddy-consent/caddy-consent/internal/shared"
@@ -62,60 +58,6 @@ func TestNoRulesNoEdits(t *testing.T) {
 	for _, page := range pages {
 		if out := rewrite(t, Options{Policy: p, Page: rules.NewPage("https", page.Host)}, string(page.Body)); out != string(page.Body) {
 			t.Errorf("%s: changed though everything is allowed", page.File)
-		}
-	}
-}
-
-// BenchmarkRewriteRealPages and BenchmarkXNetTokenizer read the same pages on one core.
-func BenchmarkRewriteRealPages(b *testing.B) {
-	pages := shared.Pages(b)
-	p := policy(b, "block_active")
-	r := New(io.Discard, Options{Policy: p, Page: rules.NewPage("https", "x.test")})
-	origins := make([]*rules.Page, len(pages))
-	total := 0
-	for i, page := range pages {
-		origins[i] = rules.NewPage("https", page.Host)
-		total += len(page.Body)
-	}
-	b.SetBytes(int64(total))
-	b.ReportAllocs()
-	for b.Loop() {
-		for i, page := range pages {
-			r.Reset(io.Discard, Options{Policy: p, Page: origins[i]})
-			for body := page.Body; len(body) > 0; {
-				n := min(len(body), 32<<10)
-				if _, err := r.Write(body[:n]); err != nil {
-					b.Fatal(err)
-				}
-				body = body[n:]
-			}
-			if err := r.Close(); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-}
-
-func BenchmarkXNetTokenizer(b *testing.B) {
-	pages := shared.Pages(b)
-	total := 0
-	for _, page := range pages {
-		total += len(page.Body)
-	}
-	b.SetBytes(int64(total))
-	b.ReportAllocs()
-	for b.Loop() {
-		for _, page := range pages {
-			z := html.NewTokenizer(bytes.NewReader(page.Body))
-			for tt := z.Next(); tt != html.ErrorToken; tt = z.Next() {
-				if tt != html.StartTagToken && tt != html.SelfClosingTagToken {
-					continue
-				}
-				_, more := z.TagName()
-				for more {
-					_, _, more = z.TagAttr()
-				}
-			}
 		}
 	}
 }

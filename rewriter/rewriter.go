@@ -61,6 +61,9 @@ type Options struct {
 
 	// Budget bounds the bytes that all Rewriters of a process hold. Nil means no common bound.
 	Budget *Budget
+
+	// tagsOnly leaves the text of scripts and style sheets unread, to measure the rest alone.
+	tagsOnly bool
 }
 
 // Rewriter rewrites one document. It starts no goroutine and is not safe for concurrent use.
@@ -83,12 +86,16 @@ type Rewriter struct {
 	n        int
 	offBody  bool // without scripting the body has begun earlier
 
-	edits    []edit
-	arena    []byte // text of edits
-	out      []byte // output batch
-	scratch  []byte // decoded attribute value
-	offsets  []int32
-	charged  int
+	edits   []edit
+	arena   []byte // text of edits
+	out     []byte // output batch
+	scratch []byte // decoded attribute value
+	offsets []int32
+	charged int
+
+	attrText  cssText // of the style attribute being read
+	attrState cssState
+
 	edited   bool
 	squeezed bool   // the common budget is used up
 	offset   int64  // of the window in the document

@@ -154,7 +154,7 @@ func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
 	in := r.in
 	rd.el, rd.key = el, k
 	rd.attrs = rd.attrs[:0]
-	slash, limit := false, r.tagLimit(el)-2
+	nameTo, slash, limit := i, false, r.tagLimit(el)-2
 	for {
 		for i < len(in) && class[in[i]]&space != 0 {
 			i++
@@ -165,7 +165,7 @@ func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
 		}
 		switch in[i] {
 		case '>':
-			rd.start, rd.endTag, rd.slash, rd.nameTo = start, false, slash, r.nameEnd(start)
+			rd.start, rd.endTag, rd.slash, rd.nameTo = start, false, slash, nameTo
 			rd.pos = i + 1
 			r.finishTag(rd)
 			return true
@@ -227,15 +227,6 @@ func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
 			rd.attrs = append(rd.attrs, a)
 		}
 	}
-}
-
-// nameEnd returns the end of the name of the start tag at an offset.
-func (r *Rewriter) nameEnd(start int) int {
-	i := start + 1
-	for class[r.in[i]]&tagEnd == 0 {
-		i++
-	}
-	return i
 }
 
 // stepTagName reads a tag's name and prepares to read its attributes.
@@ -542,10 +533,10 @@ func (r *Rewriter) enterText(rd *reader) {
 			return
 		}
 	}
-	if rd.roles&trees == 0 {
+	if rd.roles&trees == 0 || r.o.tagsOnly {
 		rd.script.held = false
 	}
 	rd.st, rd.until = st, until
-	rd.css = rd.el == elStyle
+	rd.css = rd.el == elStyle && !r.o.tagsOnly
 	rd.cssText = cssState{}
 }

@@ -152,14 +152,14 @@ func (t *tree) push(k key, el elem, ns namespace) {
 		return
 	}
 	t.nextID++
-	p := false
+	p := n > 0 && t.stack[n-1].p
 	quick := false
 	if ns == nsHTML {
 		f := props[el]
-		p = el == elP || n > 0 && t.stack[n-1].p && f&buttonScope == 0
+		p = el == elP || p && f&buttonScope == 0
 		quick = f&structural == 0
-	} else if n > 0 {
-		p = t.stack[n-1].p && !isPoint(el, ns)
+	} else {
+		p = p && !isPoint(el, ns)
 	}
 	t.stack = append(t.stack, node{k, t.nextID, el, ns, quick, p})
 }

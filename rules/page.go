@@ -72,6 +72,9 @@ func (p *Page) At(uri string) *Page {
 // of the Encoding Standard's labels (4.2), which decides what bytes outside ASCII mean in a host;
 // p itself if the label is unknown.
 func (p *Page) WithCharset(label string) *Page {
+	if label == p.charset {
+		return p
+	}
 	enc, name := charset.Lookup(label)
 	if enc == nil || name == p.charset {
 		return p

@@ -1,0 +1,198 @@
+package rewriter
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/net/html"
+
+	"github.com/caddy-consent/caddy-consent/internal/shared"
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// The machine may be shared: beside wall time every benchmark reports cpuMB/s, the bytes read in a
+// second of the thread's own time. Compare ratios of one run.
+func measure(b *testing.B, total int, pass func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	pass() // buffers grow once
+	b.SetBytes(int64(total))
+	b.ReportAllocs()
+	before := threadTime()
+	n := 0
+	for b.Loop() {
+		pass()
+		n++
+	}
+	if d := threadTime() - before; d > 0 {
+		b.ReportMetric(float64(total)*float64(n)/d/1e6, "cpuMB/s")
+	}
+}
+
+// threadTime returns the seconds of processor time that the calling thread has used.
+func threadTime() float64 {
+	var u syscall.Rusage
+	const thread = 1 // RUSAGE_THREAD
+	if err := syscall.Getrusage(thread, &u); err != nil {
+		return 0
+	}
+	return float64(u.Utime.Sec+u.Stime.Sec) + float64(u.Utime.Usec+u.Stime.Usec)/1e6
+}
+
+const chunk = 32 << 10
+
+// benchmarkPages rewrites the real pages for an undecided visitor.
+func benchmarkPages(b *testing.B, p *rules.Policy, tagsOnly bool) {
+	pages := shared.Pages(b)
+	origins := make([]*rules.Page, len(pages))
+	total := 0
+	for i, page := range pages {
+		origins[i] = rules.NewPage("https", page.Host).WithCharset(page.Charset)
+		total += len(page.Body)
+	}
+	r := New(io.Discard, Options{Policy: p, Page: origins[0]})
+	measure(b, total, func() {
+		for i, page := range pages {
+			r.Reset(io.Discard, Options{Policy: p, Page: origins[i], ContentType: "text/html; charset=" + page.Charset, tagsOnly: tagsOnly})
+			write(b, r, page.Body)
+		}
+	})
+}
+
+func write(b *testing.B, r *Rewriter, body []byte) {
+	for len(body) > 0 {
+		n := min(len(body), chunk)
+		if _, err := r.Write(body[:n]); err != nil {
+			b.Fatal(err)
+		}
+		body = body[n:]
+	}
+	if err := r.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func BenchmarkRewriteRealPages(b *testing.B) { benchmarkPages(b, policy(b, "block_active"), false) }
+
+// BenchmarkRewriteTagsOnly leaves inline scripts and style sheets unread.
+func BenchmarkRewriteTagsOnly(b *testing.B) { benchmarkPages(b, policy(b, "block_active"), true) }
+
+// BenchmarkWalk hops from < to < and copies, which no reader can beat.
+func BenchmarkWalk(b *testing.B) {
+	pages := shared.Pages(b)
+	total := 0
+	for _, page := range pages {
+		total += len(page.Body)
+	}
+	buf := make([]byte, chunk)
+	n := 0
+	measure(b, total, func() {
+		for _, page := range pages {
+			for body := page.Body; len(body) > 0; {
+				c := body[:min(len(body), chunk)]
+				for rest := c; ; n++ {
+					i := bytes.IndexByte(rest, '<')
+					if i < 0 {
+						break
+					}
+					rest = rest[i+1:]
+				}
+				copy(buf, c)
+				body = body[len(c):]
+			}
+		}
+	})
+}
+
+func BenchmarkXNetTokenizer(b *testing.B) {
+	pages := shared.Pages(b)
+	total := 0
+	for _, page := range pages {
+		total += len(page.Body)
+	}
+	measure(b, total, func() {
+		for _, page := range pages {
+			z := html.NewTokenizer(bytes.NewReader(page.Body))
+			for tt := z.Next(); tt != html.ErrorToken; tt = z.Next() {
+				if tt != html.StartTagToken && tt != html.SelfClosingTagToken {
+					continue
+				}
+				_, more := z.TagName()
+				for more {
+					_, _, more = z.TagAttr()
+				}
+			}
+		}
+	})
+}
+
+// BenchmarkWorst has a line for each way to make a reader slow that is known.
+func BenchmarkWorst(b *testing.B) {
+	cases := []struct{ name, doc string }{
+		{"attributes", "<img " + strings.Repeat("a=b ", 1e6) + ">"},
+		{"plain attributes", "<div " + strings.Repeat("a=b ", 1e6) + ">"},
+		{"less-than signs", strings.Repeat("<", 1e6)},
+		{"open tags", strings.Repeat("<div>", 1e6)},
+		{"open formatting", strings.Repeat("<b><p>", 1e6)},
+		{"open anchors", strings.Repeat("<a><div>", 1e6)},
+		{"open tables", strings.Repeat("<table><tr><td>", 3e5)},
+		{"open lists", strings.Repeat("<ul><li>", 5e5)},
+		{"templates", strings.Repeat("<template>", 3e5)},
+		{"closed templates", strings.Repeat("<template>", 3e5) + strings.Repeat("</template>", 3e5)},
+		{"svg", strings.Repeat("<svg>", 1e6)},
+		{"foreign and back", strings.Repeat("<svg><desc>", 4e5)},
+		{"svg styles", "<svg>" + strings.Repeat("<style>a{b:c}</style>", 3e5)},
+		{"noscript", strings.Repeat("<noscript><p>x</noscript>", 2e5)},
+		{"open noscript", "<noscript>" + strings.Repeat("<div>", 1e6)},
+		{"end tags", strings.Repeat("</div></b>", 4e5)},
+		{"unmatched ends", strings.Repeat("<div>", 3000) + strings.Repeat("</x></b></p>", 3e5)},
+		{"open quote", `<img src="` + strings.Repeat("x", 4e6)},
+		{"open comment", "<!--" + strings.Repeat("- -", 1e6)},
+		{"open comments", strings.Repeat("<!-- ", 1e6)},
+		{"open script", "<script>" + strings.Repeat("<!--<script>", 3e5)},
+		{"open textarea", "<textarea>" + strings.Repeat("</textare ", 4e5)},
+		{"entities", `<p style="` + strings.Repeat("&amp;(", 5e5) + `">`},
+		{"inline style", "<style>" + strings.Repeat("a{background:red}\n", 3e5) + "</style>"},
+		{"inline script", "<script>" + strings.Repeat("var a = b / c; // d.e/f\n", 1.3e5) + "</script>"},
+		{"srcset", `<img srcset="` + strings.Repeat("/a 1x,", 1e4) + `">`},
+	}
+	o := Options{Policy: policy(b, "block_active"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8"}
+	r := New(io.Discard, o)
+	for _, c := range cases {
+		doc := []byte(c.doc)
+		b.Run(c.name, func(b *testing.B) {
+			measure(b, len(doc), func() {
+				r.Reset(io.Discard, o)
+				write(b, r, doc)
+			})
+		})
+	}
+}
+
+// BenchmarkTenfoldCatalogue is BenchmarkRewriteRealPages with ten times as many services.
+func BenchmarkTenfoldCatalogue(b *testing.B) {
+	var y strings.Builder
+	for i := range 29000 {
+		fmt.Fprintf(&y, "- id: made-up-%d\n  name: \"made up %d\"\n  category: marketing\n  hosts: [made-up-%d.com, cdn%d.made-up.net]\n", i, i, i, i)
+	}
+	file := filepath.Join(b.TempDir(), "tenfold.yaml")
+	if err := os.WriteFile(file, []byte(y.String()), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	cat, err := rules.LoadCatalogue(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	site, err := rules.NewSite(cat, rules.SiteConfig{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	benchmarkPages(b, site.For(rules.Grants{Allowed: rules.SetOf(rules.Necessary)}), false)
+}

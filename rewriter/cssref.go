@@ -27,7 +27,10 @@ func (c *cssText) reference(i, end int, bare bool) {
 	}
 	imported := c.st.imported
 	if bytes.IndexByte(url, '\\') >= 0 || bytes.IndexByte(url, 0) >= 0 {
-		url = unescapeCSS(make([]byte, 0, len(url)), url, bare)
+		r, n := c.r, len(c.r.plain)
+		r.plain = unescapeCSS(r.plain, url, bare)
+		url = r.plain[n:]
+		defer func() { r.plain = r.plain[:n] }()
 	} else if i == c.scanner && end == c.scannerEnd {
 		return // decided already
 	}
@@ -161,7 +164,8 @@ const maxSheets = 4
 // judgeSheet decides on a data: URL that is read as a style sheet. Its type does not matter: in
 // quirks mode browsers read any. The URL is blocked as a whole if anything in it is.
 func (r *Rewriter) judgeSheet(at int, url []byte, sheets int) rules.Decision {
-	_, body, ok := parseData(nil, url)
+	defer r.dropData(len(r.data))
+	_, body, ok := r.parseData(url)
 	if !ok {
 		return rules.Decision{}
 	}

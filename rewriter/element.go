@@ -411,8 +411,13 @@ func (r *Rewriter) metaCharset(rd *reader) {
 		case atCharset:
 			label = r.value(rd, a)
 		case atContent:
-			_, after, _ := bytes.Cut(bytes.ToLower(r.value(rd, a)), []byte("charset"))
-			label = bytes.Trim(after, spaces+`="';`)
+			v := r.value(rd, a)
+			for i := 0; i+len("charset") < len(v); i++ {
+				if v[i]|0x20 == 'c' && equalFold(v[i:i+len("charset")], "charset") {
+					label = bytes.Trim(v[i+len("charset"):], spaces+`="';`)
+					break
+				}
+			}
 		}
 		if len(label) > 0 && r.lateCharset(label) {
 			d := ambiguous("ambiguous:late-charset")

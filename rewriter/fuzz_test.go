@@ -62,7 +62,7 @@ func FuzzParts(f *testing.F) {
 			t.Fatalf("two decoders differ: %q %q", a, b)
 		}
 		unescapeCSS(nil, v, true)
-		parseData(nil, append([]byte("data:"), v...))
+		new(Rewriter).parseData(append([]byte("data:"), v...))
 	})
 }
 

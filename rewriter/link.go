@@ -2,6 +2,7 @@ package rewriter
 
 import (
 	"bytes"
+	"math/bits"
 
 	"github.com/caddy-consent/caddy-consent/rules"
 )
@@ -13,13 +14,13 @@ func (r *Rewriter) linkElement(rd *reader) {
 	var first, last kindSet
 	rels, as := 0, rules.Kind(0)
 	for _, a := range rd.attrs {
-		switch n := r.name(rd, a); {
-		case equalFold(n, "rel"):
+		switch a.id {
+		case atRel:
 			if last = relKinds(r.value(rd, a)); rels == 0 {
 				first = last
 			}
 			rels++
-		case equalFold(n, "as"):
+		case atAs:
 			if k := asKind(bytes.Trim(r.value(rd, a), spaces)); as == 0 || k.Active() {
 				as = k
 			}
@@ -32,9 +33,11 @@ func (r *Rewriter) linkElement(rd *reader) {
 	var d rules.Decision
 	href, srcset, blocked := false, false, false
 	for _, a := range rd.attrs {
-		switch n := r.name(rd, a); {
-		case a.val == a.valEnd:
-		case equalFold(n, "href"):
+		if a.val == a.valEnd {
+			continue
+		}
+		switch a.id {
+		case atHref:
 			if !href {
 				href = true
 				d, blocked = r.anyKind(rd.start, kinds, as, r.value(rd, a))
@@ -42,9 +45,11 @@ func (r *Rewriter) linkElement(rd *reader) {
 			if blocked { // else a duplicate would take its place
 				r.block(rd, a, d)
 			}
-		case equalFold(n, "imagesrcset") && !srcset:
-			srcset = true
-			r.srcset(rd, a)
+		case atImageSrcset:
+			if !srcset {
+				srcset = true
+				r.srcset(rd, a)
+			}
 		}
 	}
 }
@@ -59,10 +64,8 @@ const preload = rules.Kind(31)
 const scannerKinds = kindSet(1<<rules.KindStyle | 1<<rules.KindScript | 1<<preload)
 
 func (r *Rewriter) anyKind(at int, kinds kindSet, as rules.Kind, url []byte) (rules.Decision, bool) {
-	for k := rules.Kind(1); k <= preload; k++ {
-		if kinds&(1<<k) == 0 {
-			continue
-		}
+	for ; kinds != 0; kinds &= kinds - 1 {
+		k := rules.Kind(bits.TrailingZeros32(uint32(kinds)))
 		kind := k
 		if k == preload {
 			if kind = as; kind == 0 {
@@ -107,20 +110,16 @@ func LinkKinds(rel, as string, f func(rules.Kind)) {
 
 // relKinds returns what the tokens of a rel value fetch (HTML Standard, 4.6.7, and what browsers do).
 func relKinds(rel []byte) (s kindSet) {
-	for {
-		rel = bytes.TrimLeft(rel, spaces)
-		if len(rel) == 0 {
-			return s
+	for i := 0; i < len(rel); i++ {
+		from := i
+		for i < len(rel) && class[rel[i]]&space == 0 {
+			i++
 		}
-		n := bytes.IndexAny(rel, spaces)
-		if n < 0 {
-			n = len(rel)
-		}
-		if k := relKind(rel[:n]); k != 0 {
+		if k := relKind(rel[from:i]); k != 0 {
 			s |= 1 << k
 		}
-		rel = rel[n:]
 	}
+	return s
 }
 
 func relKind(token []byte) rules.Kind {

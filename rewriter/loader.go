@@ -22,6 +22,7 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 	var unclassified rules.Decision
 	run := pathRun{text: text}
 	spent := 0
+	base := len(r.plain)
 	for i := 0; ; i++ {
 		j := bytes.IndexByte(text[i:], '/')
 		if j < 0 {
@@ -49,7 +50,7 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 		if !r.known(text[from:end]) && (unclassified.Unclassified || path == nil || !run.isScript(i)) {
 			continue // at most unclassified, which is on record once
 		}
-		ref := append(r.scratch[:0], "//"...)
+		ref := append(r.plain[:base], "//"...)
 		ref = append(ref, text[from:end]...)
 		// Hosts in the path of another host are read with less of their own, or this would not be linear.
 		limit := maxReference
@@ -58,7 +59,8 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 		}
 		ref = appendPath(ref, path, limit)
 		spent += len(ref)
-		r.scratch = ref
+		r.plain = ref[:base]
+		ref = ref[base:]
 		res := rules.Resource{Kind: rules.KindInlineScript, URL: str(ref), Page: r.page}
 		d := r.o.Policy.Decide(res)
 		if d.Action != rules.Block {
@@ -87,7 +89,9 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 		return d
 	}
 	if unclassified.Unclassified && canFetch(text) == yes {
-		r.record(at, rules.Resource{Kind: rules.KindInlineScript, URL: "//" + unclassified.Host, Page: r.page}, unclassified)
+		r.plain = append(append(r.plain, "//"...), unclassified.Host...)
+		r.record(at, rules.Resource{Kind: rules.KindInlineScript, URL: str(r.plain[base:]), Page: r.page}, unclassified)
+		r.plain = r.plain[:base]
 	}
 	return rules.Decision{}
 }

@@ -109,3 +109,20 @@ func BenchmarkWorstScript(b *testing.B) {
 		})
 	}
 }
+
+// A handler is read as the browser decodes it, however many hosts stand in it.
+func TestHandlersWithCharacterReferences(t *testing.T) {
+	o := Options{Policy: policy(t, "block_active"), Page: rules.NewPage("https", "site.test")}
+	for _, tt := range []struct{ name, value string }{
+		{"a reference in the URL", `this.onerror=null;this.src='https://www.google-analytics.com/collect?a=1&amp;b=2'`},
+		{"a host of its own before", `var a='//x.test/1?a&amp;b/';new Image().src='//www.google-analytics.com/collect?a'`},
+		{"the slashes as references", `new Image().src='https:&#47;&#x2f;www.google-analytics.com&sol;collect'`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := `<img src="/a.png" onerror="` + tt.value + `">`
+			if got := rewrite(t, o, in); !strings.Contains(got, "data-consent-onerror=") {
+				t.Errorf("not blocked: %s", got)
+			}
+		})
+	}
+}

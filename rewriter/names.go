@@ -41,14 +41,18 @@ const (
 	afterZ = 0x0505050505050505 // and this after 'z'
 )
 
+// letters returns how many of the eight bytes, the lowest first, are letters before one is not.
+func letters(w uint64) int {
+	y := (w | low5) &^ high7
+	m := (^((y + fromA) &^ (y + afterZ)) | w) & high7 // the bytes that are no letters
+	return bits.TrailingZeros64(m) >> 3
+}
+
 // readName returns the key and the end of the tag name at i, whose first byte is a letter. There
 // must be 16 bytes at i; the end is 0 if the name needs the slow way.
 func readName(in []byte, i int) (key, int) {
 	w := binary.LittleEndian.Uint64(in[i:])
-	low := w | low5
-	y := low &^ high7
-	m := (^((y + fromA) &^ (y + afterZ)) | w) & high7 // the bytes that are no letters
-	n := bits.TrailingZeros64(m) >> 3
+	low, n := w|low5, letters(w)
 	if class[in[i+n]]&tagEnd == 0 {
 		return readOddName(in, i)
 	}

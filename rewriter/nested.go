@@ -50,7 +50,10 @@ func schemeOf(url []byte) scheme {
 // srcdoc attribute, and returns the rewriter that did, with its
 // edits still in it.
 func (r *Rewriter) nested(doc []byte, contentType string, report func(rules.Resource, rules.Decision)) *Rewriter {
-	n := new(Rewriter)
+	if r.child == nil {
+		r.child = new(Rewriter)
+	}
+	n := r.child
 	n.Reset(nil, Options{Policy: r.o.Policy, Page: r.page, Report: report, MaxTag: len(doc) + 1, MaxScript: len(doc) + 1,
 		ContentType: contentType, XML: strings.Contains(contentType, "xml")})
 	n.depth = r.depth + 1
@@ -78,7 +81,8 @@ func (r *Rewriter) srcdoc(rd *reader, a attr) {
 		r.block(rd, a, d)
 		return
 	}
-	doc, offsets := decodeAttrOffsets(nil, nil, raw)
+	r.scratch, r.offsets = decodeAttrOffsets(r.scratch[:0], r.offsets[:0], raw)
+	doc, offsets := r.scratch, r.offsets
 	n := r.nested(doc, "", func(res rules.Resource, d rules.Decision) { r.record(rd.start, res, d) })
 	for _, e := range n.edits {
 		r.insert(rd.start+int(a.val)+int(offsets[e.at]), escapeIn(string(n.arena[e.text:e.textEnd]), a.quote))
@@ -97,7 +101,8 @@ func escapeIn(s string, quote byte) string {
 // judgeData decides on a data: URL that is a document, a style sheet or a script: it is blocked as
 // a whole if anything in it is.
 func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision {
-	head, body, ok := parseData(nil, url)
+	defer r.dropData(len(r.data))
+	head, body, ok := r.parseData(url)
 	if !ok {
 		return rules.Decision{}
 	}
@@ -127,10 +132,9 @@ func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision
 }
 
 // parseData takes a data: URL apart into its media type with parameters, in lower case, and its
-// body, for which dst is used (Fetch Standard, "data: URL processor").
-func parseData(dst, url []byte) (head string, body []byte, ok bool) {
-	dst = dst[:0]
-	comma := -1
+// body (Fetch Standard, "data: URL processor"). Both stand in r.data, from where dropData takes them.
+func (r *Rewriter) parseData(url []byte) (head string, body []byte, ok bool) {
+	from, comma := len(r.data), -1
 	for i := bytes.IndexByte(url, ':') + 1; i < len(url); i++ {
 		switch c := url[i]; {
 		case c == '\t' || c == '\n' || c == '\r':
@@ -139,21 +143,24 @@ func parseData(dst, url []byte) (head string, body []byte, ok bool) {
 			i = len(url)
 			continue
 		case comma < 0 && c == ',':
-			comma = len(dst)
-		case comma >= 0 && c == '%' && i+2 < len(url):
+			comma = len(r.data) - from
+		case comma < 0:
+			r.data = append(r.data, lower[c])
+			continue
+		case c == '%' && i+2 < len(url):
 			if x, ok := hexValue(url[i+1:i+3], 2); ok {
-				dst = append(dst, byte(x))
+				r.data = append(r.data, byte(x))
 				i += 2
 				continue
 			}
 		}
-		dst = append(dst, url[i])
+		r.data = append(r.data, url[i])
 	}
 	if comma < 0 {
-		return "", dst, false
+		return "", nil, false
 	}
-	head, body = strings.ToLower(strings.TrimSpace(string(dst[:comma]))), dst[comma+1:]
-	if h, coded := strings.CutSuffix(strings.TrimRight(head, " "), "base64"); coded {
+	head, body = strings.TrimSpace(str(r.data[from:from+comma])), r.data[from+comma+1:]
+	if h, coded := strings.CutSuffix(head, "base64"); coded {
 		if h, coded = strings.CutSuffix(strings.TrimRight(h, " "), ";"); coded {
 			n := 0
 			for _, c := range body {
@@ -162,22 +169,24 @@ func parseData(dst, url []byte) (head string, body []byte, ok bool) {
 					n++
 				}
 			}
-			text := body[:n]
-			body = make([]byte, base64.RawStdEncoding.DecodedLen(n))
-			if _, err := base64.RawStdEncoding.Decode(body, text); err != nil {
+			text := len(r.data)
+			var err error
+			if r.data, err = base64.RawStdEncoding.AppendDecode(r.data, body[:n]); err != nil {
 				return "", nil, false
 			}
-			head = h
+			head, body = h, r.data[text:]
 		}
 	}
 	return head, body, true
 }
 
-func unescapePercent(s string) []byte {
-	out := make([]byte, 0, len(s))
+// dropData takes from r.data what was put there since it had n bytes.
+func (r *Rewriter) dropData(n int) { r.data = r.data[:n] }
+
+func unescapePercent(out, s []byte) []byte {
 	for i := 0; i < len(s); i++ {
 		if s[i] == '%' && i+2 < len(s) {
-			if x, ok := hexValue([]byte(s[i+1:i+3]), 2); ok {
+			if x, ok := hexValue(s[i+1:i+3], 2); ok {
 				out = append(out, byte(x))
 				i += 2
 				continue
@@ -190,5 +199,8 @@ func unescapePercent(s string) []byte {
 
 // judgeJavaScript looks for loaders in a javascript: URL.
 func (r *Rewriter) judgeJavaScript(at int, url []byte) rules.Decision {
-	return r.findLoader(at, unescapePercent(string(url)))
+	defer r.dropData(len(r.data))
+	n := len(r.data)
+	r.data = unescapePercent(r.data, url)
+	return r.findLoader(at, r.data[n:])
 }

@@ -177,12 +177,87 @@ func (r *Rewriter) step(rd *reader) bool {
 // margin is how many bytes the fast path may look ahead without asking whether they are there.
 const margin = 24
 
+// fastData reads text and whole tags of the only reading, away from the window's end. It returns
+// false once a tag was read that something else than the data state follows, else it stops in front
+// of what it leaves to others.
+func (r *Rewriter) fastData(rd *reader) (stay bool) {
+	in, i, t := r.in, rd.pos, &rd.tree
+	for limit := len(in) - margin; i < limit; {
+		if in[i] != '<' {
+			j := bytes.IndexByte(in[i:limit], '<')
+			if j < 0 {
+				j = limit - i
+			}
+			if rd.early {
+				r.earlyText(rd, in[i:i+j], j)
+			}
+			if i += j; i == limit {
+				break
+			}
+		}
+		if c := in[i+1]; isLetter(c) {
+			k, e := readName(in, i+1)
+			s := &shortElems[elemHash(k)]
+			el := s.id
+			if s.key != k {
+				el = elUnknown
+			}
+			switch {
+			case e == 0:
+				rd.pos = i
+				return true
+			case readsAttrs[el] == 0:
+				// Nothing in it can matter but attributes that every element may have.
+				end, self := e+1, false
+				if in[e] != '>' {
+					end, self = skipTag(in, e, el)
+					if end == 0 || t.foreign() && bytes.IndexByte(in[e:end], '(') >= 0 {
+						rd.pos = i
+						return true
+					}
+				}
+				t.start(token{key: k, el: el, self: self})
+				if rd.early {
+					rd.pastEarly()
+				}
+				i = end
+				continue
+			case !r.fastTag(rd, k, el, i, e):
+				rd.pos = i
+				return true
+			}
+			if rd.st != stData || r.n > 1 || rd.inner.on {
+				return false
+			}
+			i = rd.pos
+		} else if c == '/' && isLetter(in[i+2]) {
+			k, e := readName(in, i+2)
+			if e == 0 || in[e] != '>' {
+				break
+			}
+			i = e + 1
+			if n := len(t.stack) - 1; n > 0 && t.over == 0 && t.stack[n].key == k && t.stack[n].quick {
+				t.stack = t.stack[:n]
+			} else {
+				t.end(k, shortElem(k))
+			}
+		} else {
+			break
+		}
+	}
+	rd.pos = i
+	return true
+}
+
 // stepData skips text up to the next tag or markup declaration. While there is one reading it goes
 // on through whole tags; of several it reads one token, so that they meet at token boundaries.
 func (r *Rewriter) stepData(rd *reader) bool {
 	in := r.in
+	fast := !rd.inner.on && !r.o.XML
+	if fast && r.n == 1 && !r.fastData(rd) {
+		return true
+	}
 	i := rd.pos
-	fast := r.n == 1 && !rd.inner.on && !r.o.XML
 	for {
 		j := bytes.IndexByte(in[i:], '<')
 		if j != 0 && rd.early {
@@ -203,38 +278,13 @@ func (r *Rewriter) stepData(rd *reader) bool {
 			return r.atEnd(rd)
 		}
 		c := in[i+1]
-		if fast && i+margin < len(in) {
-			if isLetter(c) {
-				if k, e := readName(in, i+1); e != 0 {
-					el := shortElem(k)
-					if readsAttrs[el] == 0 {
-						// Nothing in it can matter but attributes that every element may have.
-						end, self := skipTag(in, e, el)
-						if end != 0 && (!rd.tree.foreign() || bytes.IndexByte(in[e:end], '(') < 0) {
-							rd.tree.start(token{key: k, el: el, self: self})
-							if rd.early {
-								rd.pastEarly()
-							}
-							i = end
-							continue
-						}
-					} else if r.fastTag(rd, k, el, i, e) {
-						if rd.st != stData || r.n > 1 || rd.inner.on {
-							return true
-						}
-						i = rd.pos
-						continue
-					}
-				}
-			} else if c == '/' && isLetter(in[i+2]) {
-				if k, e := readName(in, i+2); e != 0 && in[e] == '>' {
-					rd.tree.end(k, shortElem(k))
-					i = e + 1
-					continue
+		if isLetter(c) {
+			if fast && i+margin < len(in) {
+				// fastData leaves the tags in which every attribute has to be read.
+				if k, e := readName(in, i+1); e != 0 && r.fastTag(rd, k, shortElem(k), i, e) {
+					return true
 				}
 			}
-		}
-		if isLetter(c) {
 			rd.start, rd.endTag = i, false
 			rd.pos, rd.st = i+1, stTagName
 			return true

@@ -90,6 +90,8 @@ type Rewriter struct {
 	arena   []byte // text of edits
 	out     []byte // output batch
 	scratch []byte // decoded attribute value
+	plain   []byte // what a URL or script in it says without escapes; a stack, like data
+	data    []byte // bodies of data: URLs
 	offsets []int32
 	charged int
 
@@ -97,10 +99,11 @@ type Rewriter struct {
 	attrState cssState
 
 	edited   bool
-	squeezed bool   // the common budget is used up
-	offset   int64  // of the window in the document
-	seen     []seen // what several readings have put on record, to have it there once
-	depth    int    // nesting of srcdoc and data: documents
+	squeezed bool      // the common budget is used up
+	offset   int64     // of the window in the document
+	seen     []seen    // what several readings have put on record, to have it there once
+	depth    int       // nesting of srcdoc and data: documents
+	child    *Rewriter // reads them
 	err      error
 }
 
@@ -130,7 +133,7 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 	}
 	r.dst, r.o, r.page = dst, o, o.Page
 	r.in, r.buf = nil, trim(r.buf)
-	r.out, r.arena, r.scratch = trim(r.out), trim(r.arena), trim(r.scratch)
+	r.out, r.arena, r.scratch, r.plain, r.data = trim(r.out), trim(r.arena), trim(r.scratch), trim(r.plain), trim(r.data)
 	r.edits = r.edits[:0]
 	r.base, r.begun, r.charset, r.coder = o.Page, false, "", nil
 	r.readings[0].reset(false)

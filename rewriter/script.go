@@ -94,7 +94,7 @@ func (r *Rewriter) scriptKind(rd *reader) scriptKind {
 			}
 		case atLanguage:
 			v := r.value(rd, a)
-			language = len(v) == 0 || isJavaScript("text/"+strings.ToLower(string(v)))
+			language = len(v) == 0 || isLanguage(v)
 		}
 	}
 	if !typed && language {
@@ -116,7 +116,7 @@ func typeKind(v []byte) scriptKind {
 	for i, c := range v {
 		low[i] = lower[c]
 	}
-	t := string(low[:len(v)])
+	t := str(low[:len(v)])
 	switch {
 	case isJavaScript(t), t == "module":
 		return scriptRun
@@ -140,6 +140,19 @@ func isJavaScript(t string) bool {
 		return true
 	}
 	return false
+}
+
+// isLanguage reports whether text/ and a language attribute's value make such an essence.
+func isLanguage(v []byte) bool {
+	var buf [32]byte
+	t := append(buf[:0], "text/"...)
+	if len(t)+len(v) > len(buf) {
+		return false
+	}
+	for _, c := range v {
+		t = append(t, lower[c])
+	}
+	return isJavaScript(str(t))
 }
 
 // isDelayed reports whether t is a type that a script optimizer sets on scripts it runs later.
@@ -296,7 +309,12 @@ func (r *Rewriter) findURL(at int, kind rules.Kind, text []byte) rules.Decision 
 			j++
 		}
 		j = min(j, len(text))
-		if v := unescapeJSON(text[:j]); bytes.Contains(v, []byte("//")) || bytes.Contains(v, []byte(`\\`)) {
+		v := text[:j]
+		if bytes.IndexByte(v, '\\') >= 0 {
+			r.plain = unescapeJSON(r.plain[:0], v)
+			v = r.plain
+		}
+		if bytes.Contains(v, []byte("//")) || bytes.Contains(v, []byte(`\\`)) {
 			if d := r.decide(at, kind, v); d.Action == rules.Block {
 				return d
 			}
@@ -305,12 +323,8 @@ func (r *Rewriter) findURL(at int, kind rules.Kind, text []byte) rules.Decision 
 	}
 }
 
-// unescapeJSON undoes the escapes that a URL in a JSON string can have.
-func unescapeJSON(v []byte) []byte {
-	if bytes.IndexByte(v, '\\') < 0 {
-		return v
-	}
-	out := make([]byte, 0, len(v))
+// unescapeJSON appends v without the escapes that a URL in a JSON string can have.
+func unescapeJSON(out, v []byte) []byte {
 	for i := 0; i < len(v); i++ {
 		if v[i] != '\\' || i+1 == len(v) {
 			out = append(out, v[i])

@@ -1,6 +1,9 @@
 package rewriter
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // What an element's attributes are read for.
 const (
@@ -50,8 +53,14 @@ func skipTag(in []byte, i int, el elem) (end int, self bool) {
 			}
 			continue
 		}
-		for i++; i < len(in) && class[in[i]]&nameEnd == 0; {
-			i++
+		n := 0
+		if i+8 <= len(in) {
+			n = letters(binary.LittleEndian.Uint64(in[i:]))
+		}
+		if 0 < n && n < 8 && in[i+n] == '=' {
+			i += n
+		} else {
+			i = skipName(in, i)
 		}
 		if i+1 < len(in) && in[i] == '=' {
 			if q := in[i+1]; q == '"' || q == '\'' {
@@ -68,6 +77,21 @@ func skipTag(in []byte, i int, el elem) (end int, self bool) {
 		}
 	}
 	return 0, false
+}
+
+// skipName returns the end of the attribute name at i; the first byte belongs to it in any case.
+func skipName(in []byte, i int) int {
+	if i+8 <= len(in) {
+		n := letters(binary.LittleEndian.Uint64(in[i:]))
+		if 0 < n && n < 8 && in[i+n] == '=' {
+			return i + n
+		}
+		i += max(n-1, 0)
+	}
+	for i++; i < len(in) && class[in[i]]&nameEnd == 0; {
+		i++
+	}
+	return i
 }
 
 // skipOddValue passes over whatever follows an attribute's name that is not ="…" or ='…'.
@@ -148,6 +172,25 @@ func hasBackground(el elem) bool {
 	return false
 }
 
+// readAttrName returns the attribute whose name begins at i, and the name's end.
+func readAttrName(in []byte, i int) (attrName, int) {
+	if i+8 <= len(in) {
+		w := binary.LittleEndian.Uint64(in[i:])
+		if n := letters(w); 2 < n && n < 8 && in[i+n] == '=' {
+			k := key((w | low5) & (1<<(8*n) - 1))
+			if s := &shortAttrs[attrSlot(k)]; s.key == k {
+				return s.name, i + n
+			}
+			if n > 3 && uint16(k) == 'o'|'n'<<8 {
+				return atEvent, i + n
+			}
+			return atNone, i + n
+		}
+	}
+	end := skipName(in, i)
+	return attrOf(in[i:end]), end
+}
+
 // fastTag reads a whole start tag that lies in the window. It returns false, with nothing done, if
 // the tag does not end there.
 func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
@@ -176,12 +219,8 @@ func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
 		}
 		slash = false
 		a := attr{name: int32(i - start)}
-		from := i
-		for i++; i < len(in) && class[in[i]]&nameEnd == 0; {
-			i++
-		}
+		a.id, i = readAttrName(in, i)
 		a.nameEnd = int32(i - start)
-		a.id = attrOf(in[from:i])
 		to := 0
 		if i+1 < len(in) && in[i] == '=' && (in[i+1] == '"' || in[i+1] == '\'') {
 			j := bytes.IndexByte(in[i+2:], in[i+1])

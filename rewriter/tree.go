@@ -295,6 +295,28 @@ func (t *tree) start(tok token) placed {
 		}
 		t.push(tok.key, tok.el, nsHTML)
 		t.addFormatting()
+	case actAnchor:
+		for i := len(t.formatting) - 1; i >= 0 && t.formatting[i].id != 0; i-- {
+			if t.formatting[i].key == tok.key {
+				return t.startSlow(tok)
+			}
+		}
+		if t.reconstruct {
+			t.reconstructFormatting()
+		}
+		t.push(tok.key, tok.el, nsHTML)
+		if t.over == 0 {
+			t.formatting = append(t.formatting, format{tok.key, t.nextID})
+		}
+	case actItem:
+		if parent != elUl && parent != elOl {
+			return t.startSlow(tok)
+		}
+		t.framesetOK = false
+		if cur.p {
+			t.closeP()
+		}
+		t.push(tok.key, tok.el, nsHTML)
 	default:
 		return t.startSlow(tok)
 	}
@@ -318,6 +340,9 @@ func (t *tree) end(k key, el elem) {
 }
 
 func (t *tree) closeP() {
+	if top := t.top(); top == nil || !top.p {
+		return
+	}
 	t.closeUpTo(elP, buttonScope|foreignBounds)
 }
 

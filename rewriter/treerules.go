@@ -32,6 +32,8 @@ const (
 	actNone                 // leaves no trace
 	actText                 // is pushed without ado
 	actFormat               // formatting element
+	actAnchor               // a
+	actItem                 // li
 	actSlow
 )
 
@@ -78,8 +80,10 @@ func init() {
 	act(actNone, elParam, elSource, elTrack, elBase, elBasefont, elBgsound, elLink, elMeta)
 	act(actText, elTitle, elStyle, elScript, elNoframes, elNoembed)
 	act(actFormat, elB, elBig, elCode, elEm, elFont, elI, elS, elSmall, elStrike, elStrong, elTt, elU)
-	act(actSlow, elA, elHTML, elHead, elBody, elFrameset, elFrame, elCaption, elCol, elColgroup, elTbody, elThead, elTfoot, elTr, elTd, elTh,
-		elTable, elTemplate, elForm, elLi, elDd, elDt, elH1, elH2, elH3, elH4, elH5, elH6, elPre, elListing, elPlaintext, elButton, elNobr,
+	act(actAnchor, elA)
+	act(actItem, elLi)
+	act(actSlow, elHTML, elHead, elBody, elFrameset, elFrame, elCaption, elCol, elColgroup, elTbody, elThead, elTfoot, elTr, elTd, elTh,
+		elTable, elTemplate, elForm, elDd, elDt, elH1, elH2, elH3, elH4, elH5, elH6, elPre, elListing, elPlaintext, elButton, elNobr,
 		elApplet, elMarquee, elObject, elInput, elHr, elTextarea, elXmp, elIframe, elNoscript, elSelect, elOption, elOptgroup, elRb, elRtc,
 		elRp, elRt, elMath, elSvg)
 	for _, e := range []elem{elB, elBig, elBlockquote, elBody, elBr, elCenter, elCode, elDd, elDiv, elDl, elDt, elEm, elEmbed, elH1, elH2, elH3,

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"hash/maphash"
 	"strings"
 	"sync/atomic"
 
@@ -22,13 +23,11 @@ type Page struct {
 }
 
 // siblings remembers whether hosts below the page's registrable domain have it too, since the
-// public suffix list is slow to ask and pages name the same few hosts again and again.
-type siblings [8]atomic.Pointer[sibling]
+// public suffix list is slow to ask and pages name the same few hosts again and again: in the lowest
+// bit the answer, in the others the host's hash.
+type siblings [32]atomic.Uint64
 
-type sibling struct {
-	host string
-	same bool
-}
+var siblingSeed = maphash.MakeSeed()
 
 // NewPage returns the page with that scheme ("http" or "https") and host, which may have a port.
 // Its path is "/" until At says otherwise.
@@ -135,11 +134,15 @@ func (p *Page) sameSite(host string) bool {
 		return false
 	}
 	// A longer public suffix may lie below: bucket.s3.amazonaws.com is no part of amazonaws.com.
-	slot := &p.siblings[(len(host)^int(host[0]))%len(p.siblings)]
-	if s := slot.Load(); s != nil && s.host == host {
-		return s.same
+	h := maphash.String(siblingSeed, host)
+	slot := &p.siblings[h>>59]
+	if s := slot.Load(); s>>1 == h>>1 && s != 0 {
+		return s&1 != 0
 	}
-	s := &sibling{strings.Clone(host), registrable(host) == p.site}
-	slot.Store(s)
-	return s.same
+	h &^= 1
+	if registrable(host) == p.site {
+		h |= 1
+	}
+	slot.Store(h)
+	return h&1 != 0
 }

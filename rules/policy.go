@@ -77,6 +77,9 @@ func (p *Policy) decideSite(r *Resource, host string, ref *reference) Decision {
 			return p.byService(m.svc, m.cats, m.rule, host)
 		}
 	}
+	if host == r.Page.host {
+		return Decision{Host: host}
+	}
 	// Hosts known as collectors that sites give a name of their own keep their service.
 	if e, ok := p.site.cat.hosts.get(host); ok && e.flag == FlagCNAME {
 		return p.byService(e.svc, e.cats, e.rule, host)

@@ -247,6 +247,9 @@ var urlAttribute = regexp.MustCompile(`^(?:src|srcset|href|xlink:href|poster|dat
 
 // blocked reports whether the policy blocks what an attribute names.
 func (c *checker) blocked(element string, a attribute) bool {
+	if strings.HasPrefix(a.name, "on") {
+		return c.loads(html.UnescapeString(string(a.value)))
+	}
 	if !urlAttribute.MatchString(a.name) {
 		return false
 	}

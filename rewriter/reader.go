@@ -177,6 +177,13 @@ func (r *Rewriter) step(rd *reader) bool {
 // margin is how many bytes the fast path may look ahead without asking whether they are there.
 const margin = 24
 
+// tire gives up the tree of a document that has cost more than its first at bytes may.
+func (rd *reader) tire(at int64) {
+	if int64(rd.tree.spent-spentFree) > spentPerByte*at {
+		rd.tree.lose()
+	}
+}
+
 // fastData reads text and whole tags of the only reading, away from the window's end. It returns
 // false once a tag was read that something else than the data state follows, else it stops in front
 // of what it leaves to others.
@@ -221,6 +228,9 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 					rd.pastEarly()
 				}
 				i = end
+				if t.spent > spentFree {
+					rd.tire(r.offset + int64(i))
+				}
 				continue
 			case !r.fastTag(rd, k, el, i, e):
 				rd.pos = i
@@ -236,10 +246,13 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 				break
 			}
 			i = e + 1
-			if n := len(t.stack) - 1; n > 0 && t.over == 0 && t.stack[n].key == k && t.stack[n].quick {
+			if n := len(t.stack) - 1; n > 0 && t.stack[n].key == k && t.stack[n].quick {
 				t.stack = t.stack[:n]
 			} else {
 				t.end(k, shortElem(k))
+				if t.spent > spentFree {
+					rd.tire(r.offset + int64(i))
+				}
 			}
 		} else {
 			break

@@ -36,7 +36,7 @@ func (r *Rewriter) scriptElement(rd *reader) {
 		switch a.id {
 		case atSrc:
 			// The tree builder believes the first, the scanner the first that is not empty.
-			if external || rd.svg {
+			if external || rd.svg && !rd.tree.lost {
 				continue
 			}
 			if a.val == a.valEnd {
@@ -67,7 +67,7 @@ func (r *Rewriter) scriptElement(rd *reader) {
 		return
 	}
 	rd.script.kind = kind
-	rd.script.held = !external && !empty && kind != scriptData && rd.roles&treeOn != 0
+	rd.script.held = !external && !empty && kind != scriptData && (rd.roles&treeOn != 0 || rd.tree.lost)
 }
 
 // blockScript makes a script inert: text/plain becomes its only type, and its sources go.

@@ -469,8 +469,11 @@ func (r *Rewriter) finishTag(rd *reader) {
 	if rd.endTag {
 		if rd.roles&trees != 0 {
 			rd.tree.end(rd.key, rd.el)
-			if rd.inner.on && len(rd.tree.stack) < rd.inner.depth {
+			if rd.inner.on && (len(rd.tree.stack) < rd.inner.depth || rd.tree.lost) {
 				r.leaveInner(rd)
+			}
+			if rd.tree.spent > spentFree {
+				rd.tire(r.offset + int64(rd.pos))
 			}
 		}
 		rd.start = -1
@@ -509,6 +512,12 @@ func (r *Rewriter) placeTag(rd *reader) {
 		rd.html = rd.html || rd.live
 		rd.parent = at.parent
 		rd.pastEarly()
+		if rd.tree.spent > spentFree {
+			rd.tire(r.offset + int64(rd.pos))
+		}
+	}
+	if rd.tree.lost {
+		rd.html, rd.live, rd.svg, rd.parent = true, true, true, elVideo
 	}
 	if readsAttrs[rd.el]&readOwn != 0 || len(rd.attrs) > 0 {
 		r.element(rd)
@@ -557,13 +566,14 @@ func (r *Rewriter) enterText(rd *reader) {
 	default:
 		return
 	}
-	if rd.roles&trees != 0 && !rd.live {
+	lost := rd.tree.lost
+	if rd.roles&trees != 0 && (!rd.live || lost) {
 		t := rd
 		if rd.roles&scanners != 0 {
 			t = r.fork(rd, rd.roles&trees)
-			rd.script.held = false
+			rd.script.held = rd.script.held && lost
 		}
-		if rd.svg && !rd.slash && (rd.el == elStyle || rd.el == elScript) {
+		if rd.svg && !lost && !rd.slash && (rd.el == elStyle || rd.el == elScript) {
 			r.enterInner(t)
 		}
 		t.script.held = false
@@ -572,7 +582,7 @@ func (r *Rewriter) enterText(rd *reader) {
 			return
 		}
 	}
-	if rd.roles&trees == 0 || r.o.tagsOnly {
+	if rd.roles&trees == 0 && !lost || r.o.tagsOnly {
 		rd.script.held = false
 	}
 	rd.st, rd.until = st, until

@@ -1,5 +1,7 @@
 package rewriter
 
+import "math"
+
 // tree is the tree builder's stack of open elements, without nodes: enough to know, at every
 // token, in which namespace the tokenizer stands and whether a start tag is inserted at all
 // (HTML Standard, 13.2.4 and 13.2.6, scripting aside). The zero value is not usable: call reset.
@@ -9,14 +11,18 @@ type tree struct {
 	templates  []insertionMode
 	mode       insertionMode
 	nextID     uint32
-	over       int // open elements beyond maxOpen, which are counted only
 
 	slow        bool // the mode is none of those in which ordinary elements are just pushed
 	reconstruct bool // a formatting element may have been closed by others
 	form        bool // the form element pointer is set
 	framesetOK  bool
 	quirks      bool
-	lost        bool // nested too deep to follow exactly
+
+	// lost says that the stack is followed no more: it got deeper than maxOpen, or a document made of
+	// nothing but the tree builder's worst cases cost too much. Every element may then be HTML or
+	// foreign, and what follows it text or markup.
+	lost  bool
+	spent int // open elements looked at, where they were many
 }
 
 // node is an open element.
@@ -65,9 +71,28 @@ const (
 	afterFrameset
 )
 
-// maxOpen bounds the stack. A page nested deeper is followed by counting, which is exact for
-// elements that are closed in the order in which they were opened.
+// maxOpen bounds the stack. Chromium makes no tree deeper than 512.
 const maxOpen = 4096
+
+// A look through up to fewOpen elements is not counted; what is counted may be spentFree elements
+// and spentPerByte for each byte of the document.
+const (
+	fewOpen      = 32
+	spentFree    = 1 << 20
+	spentPerByte = 8
+)
+
+// spend counts a look through n open elements.
+func (t *tree) spend(n int) {
+	if n > fewOpen {
+		t.spent += n
+	}
+}
+
+// lose gives up the stack.
+func (t *tree) lose() {
+	*t = tree{stack: t.stack[:0], formatting: t.formatting[:0], templates: t.templates[:0], mode: inBody, slow: true, lost: true}
+}
 
 // maxFormat bounds the entries of one name behind the last marker in the list of active
 // formatting elements. The Standard has this limit of three for elements with equal attributes.
@@ -94,6 +119,7 @@ func (t *tree) reset(noQuirks bool) {
 }
 
 func (t *tree) copyFrom(o *tree) {
+	o.spend(len(o.stack))
 	stack, formatting, templates := append(t.stack[:0], o.stack...), append(t.formatting[:0], o.formatting...), append(t.templates[:0], o.templates...)
 	*t = *o
 	t.stack, t.formatting, t.templates = stack, formatting, templates
@@ -101,7 +127,7 @@ func (t *tree) copyFrom(o *tree) {
 
 // equals reports whether two trees answer every later token alike.
 func (t *tree) equals(o *tree) bool {
-	if t.mode != o.mode || t.framesetOK != o.framesetOK || t.form != o.form || t.over != o.over || len(t.stack) != len(o.stack) ||
+	if t.mode != o.mode || t.framesetOK != o.framesetOK || t.form != o.form || t.lost != o.lost || len(t.stack) != len(o.stack) ||
 		len(t.formatting) != len(o.formatting) || len(t.templates) != len(o.templates) {
 		return false
 	}
@@ -135,7 +161,7 @@ func (t *tree) top() *node {
 // CDATA section (HTML Standard, 13.2.5.42).
 func (t *tree) foreign() bool {
 	n := len(t.stack)
-	return n > 0 && t.stack[n-1].ns != nsHTML
+	return n > 0 && t.stack[n-1].ns != nsHTML || t.lost
 }
 
 func (t *tree) setMode(m insertionMode) {
@@ -147,8 +173,7 @@ func (t *tree) setMode(m insertionMode) {
 func (t *tree) push(k key, el elem, ns namespace) {
 	n := len(t.stack)
 	if n >= maxOpen {
-		t.over++
-		t.lost = true
+		t.spent = math.MaxInt32 << 20 // the reader gives up the tree when the tag is done
 		return
 	}
 	t.nextID++
@@ -188,6 +213,7 @@ func (t *tree) popTo(i int) {
 
 // remove takes the element at index i out of the stack without closing those above it.
 func (t *tree) remove(i int) {
+	t.spend(len(t.stack) - i)
 	t.stack = append(t.stack[:i], t.stack[i+1:]...)
 	t.rescope(i)
 }
@@ -220,11 +246,12 @@ func isTextPoint(el elem) bool {
 // find returns the index of the topmost element el in scope, -1 if there is none. scope is the
 // property of the elements that bound it.
 func (t *tree) find(el elem, scope uint16) int {
-	for i := len(t.stack) - 1; i >= 0; i-- {
+	i := len(t.stack) - 1
+	for ; i >= 0; i-- {
 		nd := &t.stack[i]
 		if nd.ns != nsHTML {
 			if scope&foreignBounds != 0 && isPoint(nd.el, nd.ns) {
-				return -1
+				break
 			}
 			continue
 		}
@@ -232,9 +259,10 @@ func (t *tree) find(el elem, scope uint16) int {
 			return i
 		}
 		if props[nd.el]&scope&^foreignBounds != 0 {
-			return -1
+			break
 		}
 	}
+	t.spend(len(t.stack) - i)
 	return -1
 }
 
@@ -305,9 +333,7 @@ func (t *tree) start(tok token) placed {
 			t.reconstructFormatting()
 		}
 		t.push(tok.key, tok.el, nsHTML)
-		if t.over == 0 {
-			t.formatting = append(t.formatting, format{tok.key, t.nextID})
-		}
+		t.formatting = append(t.formatting, format{tok.key, t.nextID})
 	case actItem:
 		if parent != elUl && parent != elOl {
 			return t.startSlow(tok)
@@ -326,10 +352,6 @@ func (t *tree) start(tok token) placed {
 // end follows an end tag.
 func (t *tree) end(k key, el elem) {
 	n := len(t.stack) - 1
-	if t.over > 0 {
-		t.over--
-		return
-	}
 	if n > 0 {
 		if nd := &t.stack[n]; nd.key == k && nd.quick {
 			t.stack = t.stack[:n]
@@ -389,6 +411,7 @@ func (t *tree) switchTemplate(m insertionMode) {
 
 // resetMode is "reset the insertion mode appropriately" (HTML Standard, 13.2.4.1).
 func (t *tree) resetMode() {
+	t.spend(len(t.stack))
 	for i := len(t.stack) - 1; i >= 0; i-- {
 		nd := &t.stack[i]
 		if nd.ns != nsHTML {
@@ -442,10 +465,10 @@ func (t *tree) clearToMarker() {
 
 // addFormatting puts the current node into the list of active formatting elements.
 func (t *tree) addFormatting() {
-	if t.over > 0 {
+	nd := t.top()
+	if nd == nil {
 		return
 	}
-	nd := t.top()
 	first, count := -1, 0
 	for i := t.lastMarker(); i < len(t.formatting); i++ {
 		if t.formatting[i].key == nd.key {
@@ -463,12 +486,12 @@ func (t *tree) addFormatting() {
 
 // indexOf returns the index of an open element, -1 if it is not open.
 func (t *tree) indexOf(id uint32) int {
-	for i := len(t.stack) - 1; i >= 0; i-- {
-		if t.stack[i].id == id {
-			return i
-		}
+	i := len(t.stack) - 1
+	for i >= 0 && t.stack[i].id != id {
+		i--
 	}
-	return -1
+	t.spend(len(t.stack) - i)
+	return i
 }
 
 // reconstructFormatting is "reconstruct the active formatting elements" (HTML Standard, 13.2.4.3).
@@ -513,6 +536,7 @@ func (t *tree) adopt(k key) (other bool) {
 			t.formatting = append(t.formatting[:f], t.formatting[f+1:]...)
 			return false
 		}
+		t.spend(3 * (len(t.stack) - fe))
 		block := -1
 		for i := len(t.stack) - 1; i > fe; i-- {
 			nd := &t.stack[i]

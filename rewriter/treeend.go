@@ -2,6 +2,9 @@ package rewriter
 
 // endSlow is end for every mode and element.
 func (t *tree) endSlow(k key, el elem) {
+	if t.lost {
+		return
+	}
 	if t.foreign() {
 		if el == elP || el == elBr {
 			for n := len(t.stack) - 1; n > 0 && t.stack[n].ns != nsHTML && !isHTMLPoint(&t.stack[n]) && !isMathText(&t.stack[n]); n-- {
@@ -15,6 +18,7 @@ func (t *tree) endSlow(k key, el elem) {
 					return
 				}
 			}
+			t.spend(len(t.stack) - i)
 			// Chromium goes on with the name as SVG spells it, which no HTML element has.
 			if t.top().ns == nsSVG && svgCamel[k] {
 				return
@@ -268,11 +272,12 @@ func (t *tree) endBody(k key, el elem) step {
 	if props[el]&formatting != 0 && !t.adopt(k) {
 		return done
 	}
-	for i := len(t.stack) - 1; i > 0; i-- {
+	i := len(t.stack) - 1
+	for ; i > 0; i-- {
 		nd := &t.stack[i]
 		if nd.ns != nsHTML {
 			if isPoint(nd.el, nd.ns) {
-				return ignored
+				break
 			}
 			continue
 		}
@@ -281,8 +286,9 @@ func (t *tree) endBody(k key, el elem) step {
 			return done
 		}
 		if props[nd.el]&special != 0 {
-			return ignored
+			break
 		}
 	}
+	t.spend(len(t.stack) - i)
 	return ignored
 }

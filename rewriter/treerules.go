@@ -104,6 +104,9 @@ func init() {
 // startSlow is start for every mode and element. A tag that is processed again goes round.
 func (t *tree) startSlow(tok token) placed {
 	var at placed
+	if t.lost {
+		return at
+	}
 	if top := t.top(); top != nil {
 		at.parent = top.el
 		if top.ns != nsHTML && !entersHTML(top, tok.el) {
@@ -612,7 +615,9 @@ func (t *tree) closeAnchor(k key, id uint32) {
 
 // closeItem closes an open list item, or term and description, before the next begins.
 func (t *tree) closeItem(el elem) {
-	for i := len(t.stack) - 1; i > 0; i-- {
+	i := len(t.stack) - 1
+	defer func() { t.spend(len(t.stack) - i) }()
+	for ; i > 0; i-- {
 		nd := &t.stack[i]
 		if nd.ns != nsHTML {
 			if isPoint(nd.el, nd.ns) {

@@ -168,7 +168,7 @@ func (r *Rewriter) placeXML(rd *reader) {
 	if top := rd.tree.top(); top != nil {
 		rd.parent = top.el
 	}
-	if !rd.slash {
+	if !rd.slash && !rd.tree.lost {
 		rd.tree.push(rd.key, rd.el, nsSVG)
 	}
 	r.element(rd)

@@ -1,0 +1,52 @@
+package rewriter
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// Where the stack of open elements is given up, whatever any reading of the rest could fetch is out
+// of reach, and the same at every cut.
+func TestPagesTooDeepToFollow(t *testing.T) {
+	o := Options{Policy: policy(t, "block_active"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8"}
+	const tracker = "https://www.google-analytics.com/a.js"
+	for _, deep := range []struct{ name, begin string }{
+		{"more elements than are kept", strings.Repeat("<q>", maxOpen+10)},
+		{"closed again", strings.Repeat("<q>", maxOpen+10) + strings.Repeat("</q>", maxOpen+10)},
+		{"an svg beyond them", strings.Repeat("<q>", maxOpen+10) + "<svg>"},
+		{"end tags of elements far below", "<b>" + strings.Repeat("<div>", 4000) + strings.Repeat("</b>", 3000)},
+	} {
+		for _, tt := range []struct{ name, rest, gone string }{
+			{"a script", `<script src="` + tracker + `"></script>`, ` src="`},
+			{"a frame", `<iframe src="` + tracker + `"></iframe>`, ` src="`},
+			{"a frame in a style", `<style><iframe src="` + tracker + `"></iframe></style>`, ` src="`},
+			{"a frame behind a style's end in a title", `<title><style></title><iframe src="` + tracker + `"></iframe>`, ` src="`},
+			{"a frame in a CDATA section", `<![CDATA[><iframe src="` + tracker + `"></iframe>]]>`, ` src="`},
+			{"an svg image", `<image href="` + tracker + `"/>`, ` href="`},
+			{"a style", `<style>@import "` + tracker + `";</style>`, `"https`},
+			{"a style attribute", `<p style="background:url(` + tracker + `)">`, `(https`},
+			{"a loader", `<script>var s=document.createElement('script');s.src='` + tracker + `'</script>`, `<script>`},
+			{"a media source", `<source src="` + tracker + `">`, ` src="`},
+		} {
+			t.Run(deep.name+"/"+tt.name, func(t *testing.T) {
+				in := deep.begin + tt.rest
+				out := rewrite(t, o, in)
+				if got := out[len(deep.begin):]; strings.Contains(got, tt.gone) {
+					t.Errorf("left: %s", got)
+				}
+				for _, n := range []int{1, 7, len(in) - 5} {
+					var chunks []string
+					for s := in; s != ""; {
+						m := min(n, len(s))
+						chunks, s = append(chunks, s[:m]), s[m:]
+					}
+					if rewrite(t, o, chunks...) != out {
+						t.Errorf("chunks of %d change the output", n)
+					}
+				}
+			})
+		}
+	}
+}

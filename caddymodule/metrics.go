@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -23,6 +24,8 @@ type metrics struct {
 	limited   *prometheus.CounterVec // what
 	csp       *prometheus.CounterVec // result
 	seconds   prometheus.Histogram
+
+	counter [rules.Kinds][rules.All + 1][2]atomic.Pointer[prometheus.Counter] // of resources, found once
 }
 
 // newMetrics registers the counters, or finds those that another site of the same configuration
@@ -73,9 +76,21 @@ func register[C prometheus.Collector](reg prometheus.Registerer, c C) (C, error)
 }
 
 func (m *metrics) resource(kind rules.Kind, d rules.Decision) {
-	if m != nil {
-		m.resources.WithLabelValues(kind.String(), d.Categories.String(), d.Action.String()).Inc()
+	if m == nil {
+		return
 	}
+	action := 0
+	if d.Action == rules.Block {
+		action = 1
+	}
+	at := &m.counter[kind][d.Categories&rules.All][action]
+	c := at.Load()
+	if c == nil {
+		made := m.resources.WithLabelValues(kind.String(), d.Categories.String(), d.Action.String())
+		c = &made
+		at.Store(c)
+	}
+	(*c).Inc()
 }
 
 // response counts a finished record.

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -51,6 +52,9 @@ type loggedResource struct {
 
 type resourceList []loggedResource
 
+// resourcePool holds empty lists.
+var resourcePool = sync.Pool{New: func() any { return make(resourceList, 0, 32) }}
+
 // resource notes a blocked or unclassified resource.
 func (rec *record) resource(res rules.Resource, d rules.Decision) {
 	if d.Action == rules.Block {
@@ -69,10 +73,14 @@ func (rec *record) resource(res rules.Resource, d rules.Decision) {
 			return
 		}
 	}
-	if len(rec.resources) < rec.h.logMax {
-		rec.resources = append(rec.resources, loggedResource{kind: res.Kind, action: d.Action, host: strings.Clone(d.Host),
-			service: d.Service, category: d.Categories.String(), rule: d.Rule, ambiguous: d.Ambiguous, count: 1})
+	if len(rec.resources) >= rec.h.logMax {
+		return
 	}
+	if rec.resources == nil {
+		rec.resources = resourcePool.Get().(resourceList)
+	}
+	rec.resources = append(rec.resources, loggedResource{kind: res.Kind, action: d.Action, host: strings.Clone(d.Host),
+		service: d.Service, category: d.Categories.String(), rule: d.Rule, ambiguous: d.Ambiguous, count: 1})
 }
 
 // maxNames bounds the cookie names in one log line.
@@ -109,6 +117,13 @@ func (rec *record) log(status int) {
 		rec.outcome = "rewritten" // in shadow mode: would have been
 	}
 	rec.h.countResponse(rec)
+	if list := rec.resources; list != nil {
+		defer func() {
+			clear(list)
+			resourcePool.Put(list[:0])
+			rec.resources = nil
+		}()
+	}
 	if !rec.document && blocked == 0 && rec.setCookies.count == 0 {
 		return
 	}

@@ -17,7 +17,6 @@
 package rewriter
 
 import (
-	"bytes"
 	"errors"
 	"io"
 
@@ -159,32 +158,15 @@ func (r *Rewriter) Write(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
-	n := len(p)
-	if k := r.cut(p); k > 0 {
-		r.take(p[:k], false)
-		r.settle()
-		p = p[k:]
+	if len(p) == 0 {
+		return 0, nil
 	}
-	if r.err == nil && len(p) > 0 {
-		r.take(p, false)
-		r.settle()
-	}
+	r.take(p, false)
+	r.settle()
 	if r.err != nil {
 		return 0, r.err
 	}
-	return n, nil
-}
-
-// cut returns how many bytes of p are likely to end the tag that is held, so that the others need
-// not be copied behind it.
-func (r *Rewriter) cut(p []byte) int {
-	if len(r.buf) == 0 || len(p) < 4<<10 || r.n > 1 || r.coder != nil || !r.begun {
-		return 0
-	}
-	if st := r.readings[0].st; st != stTag && st != stTagName && st != stData {
-		return 0
-	}
-	return bytes.IndexByte(p[:1<<10], '>') + 1
+	return len(p), nil
 }
 
 // take reads p behind what is held.
@@ -258,7 +240,7 @@ func (r *Rewriter) Close() error {
 // Abort releases the held bytes without writing them; further writes fail.
 func (r *Rewriter) Abort() {
 	r.release()
-	r.buf = nil
+	r.in, r.buf = nil, r.buf[:0]
 	if r.err == nil {
 		r.err = errClosed
 	}

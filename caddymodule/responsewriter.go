@@ -247,6 +247,13 @@ func (rw *responseWriter) decide(first []byte) {
 	bodyless := rw.r.Method == http.MethodHead || rw.status == http.StatusNoContent || rw.status == http.StatusNotModified
 	ct, typed := contentType(h)
 	codings, known := splitCodings(h["Content-Encoding"])
+	if h.Get("Content-Type") == "" && strings.EqualFold(strings.TrimSpace(h.Get("X-Content-Type-Options")), "nosniff") {
+		// Browsers take it for text, unless net/http gives it a type.
+		if !rw.h.shadow {
+			h["Content-Type"] = nil
+		}
+		ct, typed = "text/plain", true
+	}
 	if !typed && !bodyless && len(codings) == 0 {
 		if len(first) < sniffLen && !rw.finished {
 			return // wait for bytes to sniff
@@ -261,9 +268,6 @@ func (rw *responseWriter) decide(first []byte) {
 		ct = "text/html" // a browser sniffs behind the coding
 	}
 	document := ct == "text/html" || isXML(ct)
-	if h.Get("Content-Type") == "" && strings.EqualFold(strings.TrimSpace(h.Get("X-Content-Type-Options")), "nosniff") {
-		document = false // browsers take it for text
-	}
 	if rw.status == http.StatusNotModified {
 		document = rw.docRequest
 	}

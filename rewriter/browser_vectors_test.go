@@ -52,49 +52,6 @@ func vectors(t testing.TB) (vs []vector) {
 	return vs
 }
 
-// waived are pages that browsers do nothing for and that are changed all the same, with the reason.
-var waived = map[string]string{
-	"plain-script-importmap-only":             "an import map is blocked whether or not a script uses it",
-	"plain-script-nomodule":                   "browsers without modules run it",
-	"scanner-script-nomodule":                 "browsers without modules run it",
-	"plain-script-speculationrules-prerender": "speculation rules are blocked whether or not the browser follows them",
-	"plain-script-speculationrules-where":     "speculation rules are blocked whether or not the browser follows them",
-	"plain-script-attributionsrc":             "a registration that browsers may make",
-	"syntax-nul-in-host":                      "one reader drops a NUL, another keeps it",
-	"plain-a-ping":                            "a ping goes out with a click",
-	"plain-picture-no-img":                    "an image may be put into the picture later",
-	"scanner-picture-noimg":                   "an image may be put into the picture later",
-	"negative-picture-lone":                   "an image may be put into the picture later",
-	"plain-svg-style-in-comment":              "the scanner's reading of a style sheet that is a comment to the tree builder",
-	"base-late-refresh":                       "a late base still changes what is loaded later",
-	"base-in-template":                        "a script may put a template's contents into the page, and one browser reads ahead in it",
-	"scanner-template-base":                   "as above",
-	"scanner-style-import-template":           "as above",
-	"template-script":                         "as above",
-	"template-link":                           "as above",
-	"template-style":                          "as above",
-	"template-meta":                           "as above",
-	"select-template-script":                  "as above",
-	"placeholder-script-template":             "as above",
-	"placeholder-style-as-template":           "as above",
-	"ctype-xhtml-template":                    "as above",
-	"fftemplate-script":                       "as above",
-	"fftemplate-bg":                           "as above",
-	"fftemplate-object":                       "as above",
-	"negative-attr-data-src":                  "a lazy loader fetches what stands there",
-	"placeholder-script-src-aboutblank":       "as above",
-	"placeholder-script-src-data":             "as above",
-	"placeholder-iframe-datasrc":              "as above",
-	"placeholder-img-datasrc":                 "as above",
-	"placeholder-img-src-data":                "as above",
-	"placeholder-link-datahref":               "as above",
-	"placeholder-embed-datasrc":               "as above",
-	"placeholder-video-data":                  "as above",
-	"placeholder-source-data":                 "as above",
-	"placeholder-svg-image-data":              "as above",
-	"placeholder-frame-data":                  "as above",
-}
-
 // notDocuments are types that browsers show as something else than a document.
 var notDocuments = regexp.MustCompile(`^(application/(foo|atom)\+xml|text/(plain|css)|application/(json|octet-stream)|multipart/related|message/rfc822)$`)
 
@@ -118,9 +75,9 @@ func TestBrowserVectors(t *testing.T) {
 		if v.Identical {
 			identical++
 			switch {
-			case out == v.HTML && waived[v.ID] != "":
+			case out == v.HTML && shared.Waived[v.ID] != "":
 				t.Errorf("%s: the waiver is not needed", v.ID)
-			case out != v.HTML && waived[v.ID] == "":
+			case out != v.HTML && shared.Waived[v.ID] == "":
 				t.Errorf("%s: browsers do nothing, and it is changed: %s", v.ID, out)
 			case out != v.HTML:
 				waivers++

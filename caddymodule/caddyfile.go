@@ -2,8 +2,10 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -126,21 +128,69 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// unmarshalOptions reads a block of options, and checks them against the catalogue so that every
+// wrong word is an error at its own line.
 func (h *Handler) unmarshalOptions(d *caddyfile.Dispenser) error {
-	var cspAt string
+	var lines []caddyfile.Segment
 	for d.NextBlock(0) {
-		if d.Val() == "csp" {
-			cspAt = fmt.Sprintf("%s:%d", d.File(), d.Line())
-		}
-		if err := h.unmarshalOption(d); err != nil {
+		lines = append(lines, d.NextSegment())
+	}
+	for _, line := range lines {
+		if err := h.unmarshalLine(line); err != nil {
 			return err
 		}
-		if d.NextBlock(1) {
-			return d.Errf("no block is expected here")
+	}
+	return h.checkLines(lines)
+}
+
+func (h *Handler) unmarshalLine(line caddyfile.Segment) error {
+	d := caddyfile.NewDispenser(line)
+	d.Next()
+	if err := h.unmarshalOption(d); err != nil {
+		return err
+	}
+	if d.NextBlock(0) {
+		return d.Errf("no block is expected here")
+	}
+	return nil
+}
+
+// checkLines compiles the rules line by line, the catalogue first, since it may stand anywhere. The
+// first line that makes them wrong is named.
+func (h *Handler) checkLines(lines []caddyfile.Segment) error {
+	fail := func(line caddyfile.Segment, err error) error {
+		d := caddyfile.NewDispenser(line)
+		d.Next()
+		return d.Errf("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	cat, err := rules.DefaultCatalogue()
+	for _, line := range lines {
+		if line.Directive() == "catalogue" {
+			if cat, err = rules.LoadCatalogue(h.Catalogue...); err != nil {
+				return fail(line, err)
+			}
+			break
 		}
 	}
-	if h.CSP == "enforce" && h.Unclassified != "block" {
-		return fmt.Errorf("%s, at %s", cspNeedsBlock, cspAt)
+	if err != nil {
+		return err
+	}
+	sofar := new(Handler)
+	for _, line := range lines {
+		if err := sofar.unmarshalLine(line); err != nil {
+			return err
+		}
+		if err := sofar.checkOptions(); err != nil {
+			return fail(line, err)
+		}
+		if _, err := rules.NewSite(cat, sofar.siteOptions()); err != nil {
+			return fail(line, err)
+		}
+	}
+	for _, line := range lines {
+		if line.Directive() == "csp" && h.CSP == "enforce" && h.Unclassified != "block" {
+			return fail(line, errors.New(cspNeedsBlock))
+		}
 	}
 	return nil
 }
@@ -165,14 +215,6 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 		}
 		if err := category(d, args[1]); err != nil {
 			return err
-		}
-		if cat, err := rules.DefaultCatalogue(); err == nil && len(h.Catalogue) == 0 {
-			if _, ok := cat.Service(args[0]); !ok {
-				// A catalogue file named further down may define it, so that only a near miss is certain.
-				if near := rules.DidYouMean(args[0], cat.IDs()); near != "" {
-					return d.Errf("unknown service %q%s", args[0], near)
-				}
-			}
 		}
 		return put(d, &h.Services, args[0], args[1])
 	case "cookie":

@@ -3,6 +3,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -156,9 +157,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.CookieName = defaultCookieName
 	}
 	if h.Endpoint == "" {
-		h.Endpoint = "/.consent"
+		h.Endpoint = defaultEndpoint
 	}
-	h.Endpoint = strings.TrimSuffix(h.Endpoint, "/")
+	if h.Endpoint != "/" {
+		h.Endpoint = strings.TrimSuffix(h.Endpoint, "/")
+	}
 	h.shadow = h.Mode == "shadow"
 	h.logMax = 50
 	if h.LogResources != nil {
@@ -170,10 +173,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
 	}
-	h.siteConfig = rules.SiteConfig{
-		Unclassified: h.Unclassified, UnclassifiedCookies: h.UnclassifiedCookies, Services: h.Services, Allow: h.Allow,
-		Block: h.Block, Cookies: h.Cookies, Essential: h.Essential, FirstParty: h.FirstParty, OwnCookie: h.CookieName,
-	}
+	h.siteConfig = h.siteOptions()
 	rs, err := newRuleset(h.Catalogue, h.siteConfig)
 	if err != nil {
 		return err
@@ -194,11 +194,28 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return nil
 }
 
+// siteOptions returns the options that the rules are compiled from.
+func (h *Handler) siteOptions() rules.SiteConfig {
+	return rules.SiteConfig{
+		Unclassified: h.Unclassified, UnclassifiedCookies: h.UnclassifiedCookies, Services: h.Services, Allow: h.Allow,
+		Block: h.Block, Cookies: h.Cookies, Essential: h.Essential, FirstParty: h.FirstParty, OwnCookie: h.CookieName,
+	}
+}
+
 // Validate checks the options that need no catalogue.
 func (h *Handler) Validate() error {
 	if h.shared != nil {
 		return nil
 	}
+	err := h.checkOptions()
+	if h.CSP == "enforce" && h.Unclassified != "block" {
+		err = errors.Join(err, errors.New(cspNeedsBlock))
+	}
+	return err
+}
+
+// checkOptions checks each option that is given by itself.
+func (h *Handler) checkOptions() error {
 	var errs []error
 	word := func(option, v string, valid []string) {
 		if v != "" && !contains(valid, v) {
@@ -208,9 +225,6 @@ func (h *Handler) Validate() error {
 	word("mode", h.Mode, modeWords)
 	word("no_transform", h.NoTransform, noTransformWords)
 	word("csp", h.CSP, cspWords)
-	if h.CSP == "enforce" && h.Unclassified != "block" {
-		errs = append(errs, errors.New(cspNeedsBlock))
-	}
 	for cause, how := range h.Fail {
 		if cause != "*" && !contains(causes, cause) {
 			errs = append(errs, fmt.Errorf("fail: unknown cause %q%s", cause, rules.DidYouMean(cause, causes)))
@@ -220,13 +234,13 @@ func (h *Handler) Validate() error {
 			errs = append(errs, errors.New("fail upstream_abort open: a response that breaks off cannot be completed; leave it closed"))
 		}
 	}
-	if h.Endpoint == "" || h.Endpoint[0] != '/' || strings.ContainsAny(h.Endpoint, "?#*{} \\") || strings.Contains(h.Endpoint, "//") {
-		errs = append(errs, fmt.Errorf("endpoint: %q is not a path below the root, such as /.consent", h.Endpoint))
+	if endpoint := cmp.Or(h.Endpoint, defaultEndpoint); endpoint[0] != '/' || endpoint == "/" || strings.ContainsAny(endpoint, "?#*{} \\") || strings.Contains(endpoint, "//") {
+		errs = append(errs, fmt.Errorf("endpoint: %q is not a path below the root, such as /.consent", endpoint))
 	}
-	if !isToken(h.CookieName) {
+	if h.CookieName != "" && !isToken(h.CookieName) {
 		errs = append(errs, fmt.Errorf("cookie_name: %q is not a cookie name (RFC 6265, 4.1.1)", h.CookieName))
 	}
-	if !isRevision(h.Revision) {
+	if h.Revision != "" && !isRevision(h.Revision) {
 		errs = append(errs, fmt.Errorf("policy_revision: %q: use up to 64 letters, digits, dashes and underscores", h.Revision))
 	}
 	if h.logMax < 0 {

@@ -10,7 +10,10 @@ import (
 	"github.com/caddy-consent/caddy-consent/rules/consent"
 )
 
-const defaultCookieName = "consent"
+const (
+	defaultCookieName = "consent"
+	defaultEndpoint   = "/.consent"
+)
 
 // visitor is what matchers, placeholders and the handler share of one request.
 type visitor struct {

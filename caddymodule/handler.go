@@ -14,7 +14,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/dgraph-io/ristretto/v2"
 	"go.uber.org/zap"
 
 	"github.com/caddy-consent/caddy-consent/rewriter"
@@ -114,7 +113,7 @@ type Handler struct {
 	logMax  int
 	logger  *zap.Logger
 	metrics *metrics
-	pages   *ristretto.Cache[string, *rules.Page]
+	pages   *pageCache
 	nested  *atomic.Bool // a doubled directive has been reported
 	plain   *atomic.Bool // missing compression has been reported
 }
@@ -183,10 +182,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.Revision == "" {
 		h.Revision = h.site().Revision()
 	}
-	// Host headers are the client's to choose, so the pages made of them must be bounded.
-	h.pages, err = ristretto.NewCache(&ristretto.Config[string, *rules.Page]{NumCounters: 1 << 13, MaxCost: 1 << 10, BufferItems: 64, IgnoreInternalCost: true})
-	if err != nil {
-		return fmt.Errorf("making page cache: %w", err)
+	if h.pages, err = newPageCache(); err != nil {
+		return err
 	}
 	if h.app != nil {
 		h.app.add(h)
@@ -259,8 +256,7 @@ func (h *Handler) Cleanup() error {
 		h.live.close()
 	}
 	if h.pages != nil {
-		h.pages.Close()
-		h.pages = nil
+		h.pages.close()
 	}
 	return nil
 }
@@ -363,13 +359,7 @@ func (h *Handler) page(r *http.Request) *rules.Page {
 			host = v
 		}
 	}
-	key := scheme + "://" + host
-	if p, ok := h.pages.Get(key); ok {
-		return p
-	}
-	p := rules.NewPage(scheme, host)
-	h.pages.Set(key, p, 1)
-	return p
+	return h.pages.get(scheme, host)
 }
 
 // firstValue returns the first element of a comma-separated header value.

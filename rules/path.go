@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"sort"
 	"strings"
 )
@@ -17,7 +18,8 @@ type pathMatcher struct {
 	start         string   // key=value, how the query most often begins
 	svc           *Service
 	rule          string
-	weight        int // longer patterns are more specific
+	weight        int  // longer patterns are more specific
+	same          bool // the rule before it has the same path
 }
 
 func newPathMatcher(s *Service, r *PathRule) *pathMatcher {
@@ -63,6 +65,9 @@ func first8(s string) (bytes, mask uint64) {
 
 func sortPaths(ms []*pathMatcher) {
 	sort.SliceStable(ms, func(i, j int) bool { return ms[i].weight > ms[j].weight })
+	for i := 1; i < len(ms); i++ {
+		ms[i].same = ms[i].head == ms[i-1].head && slices.Equal(ms[i].parts, ms[i-1].parts)
+	}
 }
 
 // matchPaths returns the first of the rules that covers a reference; first, if not nil, has the
@@ -82,10 +87,13 @@ func matchPaths(ms []*pathMatcher, first *[256]bool, kind Kind, ref *reference, 
 func matchLocation(ms []*pathMatcher, kind Kind, path, query string) *pathMatcher {
 	path8, _ := first8(path)
 	cut := kind == KindInlineScript
-	scanned, single, found := false, false, false
+	scanned, single, found, here := false, false, false, false
 	var key, value, rest string
 	for _, m := range ms {
-		if path8&m.mask8 != m.start8 || m.kinds&(1<<kind) == 0 || !m.matchPath(path) {
+		if !m.same {
+			here = path8&m.mask8 == m.start8 && m.matchPath(path)
+		}
+		if !here || m.kinds&(1<<kind) == 0 {
 			continue
 		}
 		if m.key == "" || m.prefix && strings.HasPrefix(query, m.start) {
@@ -156,6 +164,9 @@ func (m *pathMatcher) matchValue(value, rest string, cut bool) bool {
 func cutUnescaped(s, prefix string) (rest string, ok bool) {
 	if strings.HasPrefix(s, prefix) {
 		return s[len(prefix):], true
+	}
+	if s == "" || s[0] != '%' && s[0] != prefix[0] {
+		return s, false
 	}
 	for i := 0; i < len(prefix); i++ {
 		if s == "" {

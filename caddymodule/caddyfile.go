@@ -82,7 +82,7 @@ func globalApp(option any) (*App, error) {
 
 // options are the names of all sub-directives.
 var options = []string{"mode", "unclassified", "unclassified_cookies", "service", "allow", "block", "cookie", "essential",
-	"first_party", "catalogue", "cookie_name", "endpoint", "fail", "no_transform", "policy_revision", "log_resources", "csp"}
+	"first_party", "collector", "max_age", "cookie_domain", "clear_site_data", "catalogue", "cookie_name", "endpoint", "fail", "no_transform", "policy_revision", "log_resources", "csp"}
 
 // UnmarshalCaddyfile sets up h from Caddyfile tokens. Syntax:
 //
@@ -96,6 +96,10 @@ var options = []string{"mode", "unclassified", "unclassified_cookies", "service"
 //	    cookie               <pattern> <category>
 //	    essential            <cookie...>
 //	    first_party          <domain...>
+//	    collector            <category> <path...>
+//	    max_age              <lifetime>
+//	    cookie_domain        <domain>
+//	    clear_site_data      cache|storage...
 //	    catalogue            <file...>
 //	    cookie_name          <name>
 //	    endpoint             <path>
@@ -239,6 +243,33 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 		}
 		h.Block[args[0]] = append(h.Block[args[0]], args[1:]...)
 		return nil
+	case "collector":
+		args := d.RemainingArgs()
+		if len(args) < 2 {
+			return d.Errf("collector takes a category and paths, such as: collector statistics /metrics/")
+		}
+		if err := category(d, args[0]); err != nil {
+			return err
+		}
+		if h.Collectors == nil {
+			h.Collectors = make(map[string][]string)
+		}
+		h.Collectors[args[0]] = append(h.Collectors[args[0]], args[1:]...)
+		return nil
+	case "max_age":
+		args := d.RemainingArgs()
+		if len(args) < 1 || len(args) > 2 {
+			return d.Errf("max_age takes a lifetime, such as: max_age 13 months")
+		}
+		if h.MaxAge != "" {
+			return d.Errf("max_age is given twice")
+		}
+		h.MaxAge = strings.Join(args, " ")
+		return nil
+	case "cookie_domain":
+		return oneWord(d, &h.CookieDomain, nil)
+	case "clear_site_data":
+		return list(d, &h.ClearSiteData)
 	case "allow":
 		return list(d, &h.Allow)
 	case "essential":

@@ -160,6 +160,16 @@ func (h *Handler) serveChoice(w http.ResponseWriter, r *http.Request, page *rule
 		Name: h.CookieName, Value: consent.Encode(g, time.Now(), h.Revision, receipt), Path: "/",
 		MaxAge: int(consent.MaxAge.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: page.Scheme() == "https",
 	})
+	if !h.shadow {
+		back := r.PostForm.Get("return")
+		if u, err := url.Parse(returnPath(back)); err == nil {
+			back = u.EscapedPath()
+		}
+		h.expireCookies(w.Header(), page, h.site().For(g), r.Header["Cookie"], back)
+		if v := h.clearSiteData(); v != "" && st.Grants.Allowed&^g.Allowed&rules.Optional != 0 {
+			w.Header().Set("Clear-Site-Data", v)
+		}
+	}
 	h.count(choiceEvent, decision)
 	h.logChoice(r, st, g, decision, receipt)
 	w.Header().Set("Location", returnPath(r.PostForm.Get("return")))

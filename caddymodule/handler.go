@@ -65,6 +65,23 @@ type Handler struct {
 	// host's own registrable domain always does.
 	FirstParty []string `json:"first_party,omitempty"`
 
+	// Collectors gives paths of the site at which data is collected, each with everything below it, by
+	// the category that they need: `{"statistics": ["/metrics/"]}`. Until it is allowed, requests there
+	// are answered with 204. The catalogue knows the usual ones.
+	Collectors map[string][]string `json:"collectors,omitempty"`
+
+	// MaxAge is the longest lifetime that cookies which need consent get, such as `13 months`,
+	// `180 days` or `12h`; default: what the upstream says.
+	MaxAge string `json:"max_age,omitempty"`
+
+	// CookieDomain is the domain within which cookies that no rule knows are ended after a
+	// withdrawal, beside those on the host itself. Names that a rule knows are ended up to the
+	// registrable domain in any case.
+	CookieDomain string `json:"cookie_domain,omitempty"`
+
+	// ClearSiteData lists what browsers drop when a choice takes a category back: `cache`, `storage`.
+	ClearSiteData []string `json:"clear_site_data,omitempty"`
+
 	// Catalogue lists files in the catalogue's format that extend or override its entries.
 	Catalogue []string `json:"catalogue,omitempty"`
 
@@ -109,13 +126,14 @@ type Handler struct {
 	leaks      *leakLog
 	leftOut    *atomic.Bool // a policy that would be too long has been reported
 
-	shadow  bool
-	logMax  int
-	logger  *zap.Logger
-	metrics *metrics
-	pages   *pageCache
-	nested  *atomic.Bool // a doubled directive has been reported
-	plain   *atomic.Bool // missing compression has been reported
+	shadow   bool
+	lifetime lifetime
+	logMax   int
+	logger   *zap.Logger
+	metrics  *metrics
+	pages    *pageCache
+	nested   *atomic.Bool // a doubled directive has been reported
+	plain    *atomic.Bool // missing compression has been reported
 }
 
 // heldBytes bounds what all rewriters of the process hold back together.
@@ -162,6 +180,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.Endpoint = strings.TrimSuffix(h.Endpoint, "/")
 	}
 	h.shadow = h.Mode == "shadow"
+	if h.MaxAge != "" {
+		h.lifetime, _ = parseLifetime(h.MaxAge) // Validate says what is wrong with it
+	}
 	h.logMax = 50
 	if h.LogResources != nil {
 		h.logMax = *h.LogResources
@@ -195,7 +216,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 func (h *Handler) siteOptions() rules.SiteConfig {
 	return rules.SiteConfig{
 		Unclassified: h.Unclassified, UnclassifiedCookies: h.UnclassifiedCookies, Services: h.Services, Allow: h.Allow,
-		Block: h.Block, Cookies: h.Cookies, Essential: h.Essential, FirstParty: h.FirstParty, OwnCookie: h.CookieName,
+		Block: h.Block, Cookies: h.Cookies, Essential: h.Essential, FirstParty: h.FirstParty,
+		Collectors: h.Collectors, OwnCookie: h.CookieName,
 	}
 }
 
@@ -239,6 +261,15 @@ func (h *Handler) checkOptions() error {
 	}
 	if h.Revision != "" && !isRevision(h.Revision) {
 		errs = append(errs, fmt.Errorf("policy_revision: %q: use up to 64 letters, digits, dashes and underscores", h.Revision))
+	}
+	if _, err := parseLifetime(h.MaxAge); h.MaxAge != "" && err != nil {
+		errs = append(errs, fmt.Errorf("max_age: %q: %w", h.MaxAge, err))
+	}
+	if d, err := rules.NormalizeHost(h.CookieDomain); h.CookieDomain != "" && (err != nil || d != h.CookieDomain) {
+		errs = append(errs, fmt.Errorf("cookie_domain: %q is not a domain in lower case, such as shop.example", h.CookieDomain))
+	}
+	for _, v := range h.ClearSiteData {
+		word("clear_site_data", v, clearSiteDataWords)
 	}
 	if h.logMax < 0 {
 		errs = append(errs, errors.New("log_resources: use a number from 0 up"))
@@ -303,6 +334,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.serveEndpoint(w, r, page, state, rest)
 	}
 	policy := h.site().For(state.Grants)
+	if h.collector(w, r, page, policy, state) {
+		return nil
+	}
 	rec := newRecord(h, r, state)
 	ctx := context.WithValue(r.Context(), nestedKey{}, true)
 	rw := &responseWriter{inner: w, h: h, r: r, rec: rec, policy: policy, page: page, rc: http.NewResponseController(w)}

@@ -30,6 +30,7 @@ func (rw *responseWriter) scrubRequest(r *http.Request) (undo func()) {
 		out := rw.scrubCookies(lines)
 		if len(out) != len(lines) || !equal(out, lines) {
 			save("Cookie")
+			rw.cookies = lines
 			if len(out) == 0 {
 				delete(r.Header, "Cookie")
 			} else {
@@ -75,7 +76,7 @@ func equal(a, b []string) bool {
 // scrubCookies returns the Cookie lines without the cookies that are not allowed.
 func (rw *responseWriter) scrubCookies(lines []string) []string {
 	keep := func(name string) bool {
-		return !rw.cookieBlocked(name, rw.page.Host(), rw.rec.requestCookie)
+		return rw.cookie(name, rw.page.Host(), rw.rec.requestCookie).Action != rules.Block
 	}
 	out := make([]string, 0, len(lines))
 	for _, l := range lines {
@@ -92,15 +93,15 @@ func (rw *responseWriter) countRequestCookies() {
 	rw.scrubCookies(rw.r.Header["Cookie"])
 }
 
-// cookieBlocked asks the policy about a cookie and puts the answer on record, once per name.
-func (rw *responseWriter) cookieBlocked(name, domain string, note func(string)) bool {
+// cookie asks the policy about a cookie and puts the answer on record, once per name.
+func (rw *responseWriter) cookie(name, domain string, note func(string)) rules.Decision {
 	d := rw.policy.Decide(rules.Resource{Kind: rules.KindCookie, Name: name, Domain: domain, Page: rw.page})
 	if d.Action == rules.Block {
 		note(name)
 	} else if d.Unclassified {
 		rw.rec.unclassifiedCookie(name)
 	}
-	return d.Action == rules.Block
+	return d
 }
 
 // mayBeDocument reports whether the answer to a request could be shown as a document or be a part
@@ -194,6 +195,7 @@ func (rw *responseWriter) documentHeader(all, changes bool) {
 	}
 	rw.secondLayer()
 	h := rw.Header()
+	rw.h.expireCookies(h, rw.page, rw.policy, rw.cookies, originalURL(rw.r).EscapedPath())
 	for _, v := range []string{"Cookie", "Sec-GPC"} {
 		if !httpguts.HeaderValuesContainsToken(h["Vary"], v) && !httpguts.HeaderValuesContainsToken(h["Vary"], "*") {
 			h["Vary"] = append(h["Vary"], v)
@@ -260,11 +262,12 @@ func (rw *responseWriter) filterHeader() {
 		case strings.EqualFold(k, "Link"):
 			rw.setHeader(h, k, rw.filterLink(lines))
 		case strings.EqualFold(k, "Refresh"):
-			rw.setHeader(h, k, rw.filterURLs(lines, rules.KindNavigation, func(v string) string { return string(rewriter.RefreshURL([]byte(v))) }))
+			rw.setHeader(h, k, rw.filterURLs(lines, rules.KindNavigation, refreshURL))
 		case strings.EqualFold(k, "Speculation-Rules"):
 			rw.setHeader(h, k, rw.filterURLs(lines, rules.KindPrefetch, func(v string) string { return strings.Trim(firstValue(v), `"`) }))
 		}
 	}
+	rw.filterReporting(h)
 }
 
 func (rw *responseWriter) setHeader(h http.Header, k string, lines []string) {
@@ -285,7 +288,15 @@ func (rw *responseWriter) filterSetCookie(lines []string) []string {
 		if domain == "" {
 			domain = rw.page.Host()
 		}
-		if deletion || !rw.cookieBlocked(name, domain, rw.rec.setCookie) {
+		if deletion {
+			kept = append(kept, l)
+			continue
+		}
+		switch d := rw.cookie(name, domain, rw.rec.setCookie); {
+		case d.Action == rules.Block:
+		case rw.h.lifetime != (lifetime{}) && !d.Unclassified && d.Categories.Intersects(rules.Optional) && !d.Categories.Has(rules.Necessary):
+			kept = append(kept, rw.h.lifetime.clamp(l, time.Now()))
+		default:
 			kept = append(kept, l)
 		}
 	}
@@ -373,14 +384,7 @@ func (rw *responseWriter) linkBlocked(link string) (blocked bool) {
 		}
 	}
 	check := func(kind rules.Kind, url string) {
-		if blocked {
-			return
-		}
-		res := rules.Resource{Kind: kind, URL: url, Page: rw.page}
-		d := rw.policy.Decide(res)
-		if blocked = d.Action == rules.Block; blocked || d.Unclassified {
-			rw.rec.resource(res, d)
-		}
+		blocked = blocked || rw.blocks(kind, url)
 	}
 	rewriter.LinkKinds(rel, as, func(kind rules.Kind) { check(kind, url) })
 	for _, c := range strings.Split(srcset, ",") {
@@ -441,12 +445,7 @@ func splitQuoted(s string, sep byte) (out []string) {
 func (rw *responseWriter) filterURLs(lines []string, kind rules.Kind, url func(string) string) []string {
 	var kept []string
 	for _, l := range lines {
-		res := rules.Resource{Kind: kind, URL: url(l), Page: rw.page}
-		d := rw.policy.Decide(res)
-		if d.Action == rules.Block || d.Unclassified {
-			rw.rec.resource(res, d)
-		}
-		if d.Action != rules.Block {
+		if !rw.blocks(kind, url(l)) {
 			kept = append(kept, l)
 		}
 	}

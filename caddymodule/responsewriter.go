@@ -57,9 +57,10 @@ type responseWriter struct {
 	aborted     bool // nothing more may be emitted
 	finished    bool // the handler is done: a late flush must not touch the connection
 	incremental bool
-	failed      string // the cause for which the response is broken off
-	docRequest  bool   // the request may be answered with a document
-	suffix      string // of entity tags
+	failed      string   // the cause for which the response is broken off
+	docRequest  bool     // the request may be answered with a document
+	suffix      string   // of entity tags
+	cookies     []string // of the request, if some of them are not allowed
 
 	head []byte // of the body, while that is undecided
 
@@ -99,6 +100,10 @@ func (rw *responseWriter) writeHeader(status int) {
 	}
 	rw.status = status
 	rw.filterHeader()
+	if rw.redirectBlocked() && !rw.h.shadow {
+		rw.discardRedirect()
+		return
+	}
 	rw.incremental = caddyhttp.IsIncremental(rw.Header())
 	rw.decide(nil)
 }
@@ -398,6 +403,18 @@ func (rw *responseWriter) refuse(cause string) {
 	if rw.r.Method != http.MethodHead {
 		_, _ = io.WriteString(rw.inner, errorPage)
 	}
+}
+
+// discardRedirect answers with nothing instead of sending a part of a page on to what is blocked.
+func (rw *responseWriter) discardRedirect() {
+	h := rw.Header()
+	for _, k := range []string{"Location", "Content-Length", "Content-Type", "Content-Encoding", "Etag", "Last-Modified", "Expires"} {
+		h.Del(k)
+	}
+	h.Set("Cache-Control", "no-store")
+	rw.rec.outcome = "blocked:redirect"
+	rw.status, rw.disp, rw.sent = http.StatusNoContent, discard, true
+	rw.inner.WriteHeader(rw.status)
 }
 
 const errorPage = `<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Page not available</title>

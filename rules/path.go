@@ -91,7 +91,7 @@ func matchLocation(ms []*pathMatcher, kind Kind, path, query string) *pathMatche
 	var key, value, rest string
 	for _, m := range ms {
 		if !m.same {
-			here = path8&m.mask8 == m.start8 && m.matchPath(path)
+			here = path8&m.mask8 == m.start8 && m.matchPath(path) && (kind != KindCollector || m.isWhole(path))
 		}
 		if !here || m.kinds&(1<<kind) == 0 {
 			continue
@@ -115,6 +115,13 @@ func matchLocation(ms []*pathMatcher, kind Kind, path, query string) *pathMatche
 		}
 	}
 	return nil
+}
+
+// isWhole reports whether a path that begins as the rule says is the rule's path or below it: the
+// beginning of a longer word is another page.
+func (m *pathMatcher) isWhole(path string) bool {
+	n := len(m.head)
+	return len(m.parts) > 0 || len(path) == n || path[n] == '/' || m.head[n-1] == '/'
 }
 
 func (m *pathMatcher) matchPath(path string) bool {

@@ -72,12 +72,17 @@ func (p *Policy) Decide(r Resource) Decision {
 
 // decideSite decides on a first-party host: only collector paths are anything but first party.
 func (p *Policy) decideSite(r *Resource, host string, ref *reference) Decision {
+	if len(p.site.collectors) > 0 {
+		if m := matchPaths(p.site.collectors, nil, r.Kind, ref, r.Page); m != nil {
+			return Decision{Action: p.unless(m.cats, nil), Categories: m.cats, Rule: m.rule, Host: host}
+		}
+	}
 	if r.Kind != KindInlineScript && ref.maybePath(r.Page, &p.site.cat.siteFirst) {
 		if m := matchPaths(p.site.cat.sitePaths, &p.site.cat.siteFirst, r.Kind, ref, r.Page); m != nil {
 			return p.byService(m.svc, m.cats, m.rule, host)
 		}
 	}
-	if host == r.Page.host {
+	if host == r.Page.host && r.Kind != KindCollector {
 		return Decision{Host: host}
 	}
 	// Hosts known as collectors that sites give a name of their own keep their service.

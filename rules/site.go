@@ -19,6 +19,7 @@ type SiteConfig struct {
 	Cookies             map[string]string   // cookie pattern to category
 	Essential           []string            // cookie patterns
 	FirstParty          []string            // domains, each with everything below it
+	Collectors          map[string][]string // category to paths of the site that collect data, each with everything below it
 	OwnCookie           string              // name of the consent cookie, "consent" if ""
 }
 
@@ -37,6 +38,7 @@ type Site struct {
 	firstParty   hostTable[bool]
 	hosts        hostTable[*siteRule]
 	cookies      cookieTable
+	collectors   []*pathMatcher
 	cats         []Set // of each service, by index
 	own          string
 	revision     string
@@ -130,6 +132,27 @@ func NewSite(cat *Catalogue, cfg SiteConfig) (*Site, error) {
 			s.firstParty.set(h, true)
 		}
 	}
+	for _, name := range sortedKeys(cfg.Collectors) {
+		c, err := ParseCategory(name)
+		if err == nil && c == Necessary {
+			err = errors.New("necessary is never blocked; use preferences, statistics or marketing")
+		}
+		if err != nil {
+			fail("collector: %v", err)
+			continue
+		}
+		for _, p := range cfg.Collectors[name] {
+			if len(p) < 2 || p[0] != '/' || strings.ContainsAny(p, "?# \\") || strings.Contains(p, "//") || p[1] == '*' {
+				fail("collector: %q is not a path below the root, such as /metrics/", p)
+				continue
+			}
+			m := &pathMatcher{kinds: ^kindMask(0), cats: SetOf(c), rule: "site:collector " + p, weight: len(p)}
+			m.head, m.parts = cutParts(p)
+			m.start8, m.mask8 = first8(m.head)
+			s.collectors = append(s.collectors, m)
+		}
+	}
+	sortPaths(s.collectors)
 	for _, p := range sortedKeys(cfg.Cookies) {
 		c, err := ParseCategory(cfg.Cookies[p])
 		if err == nil {
@@ -189,6 +212,11 @@ func revision(cfg SiteConfig) string {
 		hosts := append([]string(nil), cfg.Block[k]...)
 		sort.Strings(hosts)
 		fmt.Fprintf(h, "block %s %s\n", k, strings.Join(hosts, " "))
+	}
+	for _, k := range sortedKeys(cfg.Collectors) {
+		paths := append([]string(nil), cfg.Collectors[k]...)
+		sort.Strings(paths)
+		fmt.Fprintf(h, "collector %s %s\n", k, strings.Join(paths, " "))
 	}
 	return hex.EncodeToString(h.Sum(nil))[:8]
 }

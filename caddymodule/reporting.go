@@ -1,0 +1,120 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/caddy-consent/caddy-consent/rewriter"
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// blocks asks the policy about a URL in a header and puts the answer on record.
+func (rw *responseWriter) blocks(kind rules.Kind, url string) bool {
+	res := rules.Resource{Kind: kind, URL: url, Page: rw.page}
+	d := rw.policy.Decide(res)
+	if d.Action == rules.Block || d.Unclassified {
+		rw.rec.resource(res, d)
+	}
+	return d.Action == rules.Block
+}
+
+// filterReporting takes from the headers that name reporting endpoints those that may not be
+// contacted. Reports carry the visitor's address and the pages that they visit.
+func (rw *responseWriter) filterReporting(h http.Header) {
+	dropped := false
+	for k, lines := range h {
+		switch {
+		case strings.EqualFold(k, "Reporting-Endpoints"):
+			rw.setHeader(h, k, rw.filterEndpoints(lines))
+		case strings.EqualFold(k, "Report-To"):
+			kept := rw.filterReportTo(lines)
+			dropped = dropped || len(kept) != len(lines)
+			rw.setHeader(h, k, kept)
+		}
+	}
+	if !dropped || rw.h.shadow {
+		return
+	}
+	for k := range h { // it names a group of Report-To
+		if strings.EqualFold(k, "Nel") {
+			delete(h, k)
+		}
+	}
+}
+
+// filterEndpoints drops the members of Reporting-Endpoints whose URL is blocked (Reporting API, 3.2:
+// a dictionary of strings).
+func (rw *responseWriter) filterEndpoints(lines []string) (kept []string) {
+	for _, line := range lines {
+		members := splitQuoted(line, ',')
+		var out []string
+		for _, m := range members {
+			_, v, _ := strings.Cut(m, "=")
+			url, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(v), `"`), `"`)
+			if url == "" || !rw.blocks(rules.KindFetch, url) {
+				out = append(out, strings.TrimSpace(m))
+			}
+		}
+		switch {
+		case len(out) == len(members):
+			kept = append(kept, line)
+		case len(out) > 0:
+			kept = append(kept, strings.Join(out, ", "))
+		}
+	}
+	return kept
+}
+
+// filterReportTo drops the lines of Report-To that name a blocked endpoint. Browsers take no notice
+// of a line that is no JSON.
+func (rw *responseWriter) filterReportTo(lines []string) (kept []string) {
+	for _, line := range lines {
+		var groups []struct {
+			Endpoints []struct {
+				URL string `json:"url"`
+			} `json:"endpoints"`
+		}
+		blocked := false
+		if json.Unmarshal([]byte("["+line+"]"), &groups) == nil {
+			for _, g := range groups {
+				for _, e := range g.Endpoints {
+					blocked = rw.blocks(rules.KindFetch, e.URL) || blocked
+				}
+			}
+		}
+		if !blocked {
+			kept = append(kept, line)
+		}
+	}
+	return kept
+}
+
+// fetched is what a request's Sec-Fetch-Dest says that the answer is for, where it is a part of a
+// page (Fetch Metadata, 2.1).
+var fetched = map[string]rules.Kind{
+	"script": rules.KindScript, "worker": rules.KindScript, "sharedworker": rules.KindScript, "serviceworker": rules.KindScript,
+	"audioworklet": rules.KindScript, "paintworklet": rules.KindScript, "iframe": rules.KindFrame, "frame": rules.KindFrame,
+	"fencedframe": rules.KindFrame, "embed": rules.KindEmbed, "object": rules.KindEmbed, "style": rules.KindStyle, "xslt": rules.KindStyle,
+	"image": rules.KindImage, "font": rules.KindFont, "audio": rules.KindMedia, "video": rules.KindMedia, "track": rules.KindMedia,
+	"empty": rules.KindFetch, "manifest": rules.KindFetch, "json": rules.KindFetch,
+}
+
+// redirectBlocked reports whether the response sends a part of a page on to what is blocked. Where a
+// visitor goes is theirs to choose, so navigations pass.
+func (rw *responseWriter) redirectBlocked() bool {
+	switch rw.status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return false
+	}
+	kind, ok := fetched[rw.r.Header.Get("Sec-Fetch-Dest")]
+	if !ok {
+		return false
+	}
+	to := rw.Header().Get("Location")
+	return to != "" && rw.blocks(kind, to)
+}
+
+// refreshURL returns the URL of a Refresh header.
+func refreshURL(v string) string { return string(rewriter.RefreshURL([]byte(v))) }

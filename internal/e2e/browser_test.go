@@ -15,23 +15,26 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// chromium returns the browser's path. Without one the test is skipped, or fails where
-// CONSENT_BROWSER=1 asks for it.
+// chromium returns the browser's path, or skips the test where CONSENT_BROWSER asks for none.
 func chromium(t testing.TB) string {
 	t.Helper()
-	for _, name := range []string{os.Getenv("CONSENT_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
-		if name == "" {
-			continue
-		}
-		if p, err := exec.LookPath(name); err == nil {
+	return findBrowser(t, "Chromium", "CONSENT_CHROMIUM", "chromium", "chromium-browser", "google-chrome")
+}
+
+// allInBrowser reports whether the tests in browsers shall leave nothing out.
+func allInBrowser() bool { return os.Getenv("CONSENT_BROWSER") == "all" }
+
+func findBrowser(t testing.TB, name, variable string, commands ...string) string {
+	t.Helper()
+	if os.Getenv("CONSENT_BROWSER") == "" {
+		t.Skip("set CONSENT_BROWSER=1 for tests in browsers, CONSENT_BROWSER=all for all of them")
+	}
+	for _, c := range append([]string{os.Getenv(variable)}, commands...) {
+		if p, err := exec.LookPath(c); c != "" && err == nil {
 			return p
 		}
 	}
-	const missing = "no Chromium found: install it (Debian: apt install chromium) or name it in CONSENT_CHROMIUM"
-	if os.Getenv("CONSENT_BROWSER") == "1" {
-		t.Fatal(missing)
-	}
-	t.Skip(missing)
+	t.Fatalf("no %s found: install it (Debian: apt install %s) or name it in %s", name, commands[0], variable)
 	return ""
 }
 

@@ -4,7 +4,9 @@
 //
 // Environment:
 //
-//	CONSENT_BROWSER=1           a missing Chromium fails the tests that need it; else they are skipped
+//	CONSENT_BROWSER=1           run the tests that need Chromium or Firefox too
+//	CONSENT_BROWSER=all         the same, and open in them what a sample stands for otherwise (-timeout 90m)
 //	CONSENT_CHROMIUM=path       the browser's executable
+//	CONSENT_FIREFOX=path
 //	CONSENT_SHARED=dir          where the shared test material lies (see internal/shared)
 package e2e

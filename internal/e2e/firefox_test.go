@@ -19,23 +19,9 @@ import (
 	"time"
 )
 
-// firefox returns the browser's path, as chromium does.
 func firefox(t testing.TB) string {
 	t.Helper()
-	for _, name := range []string{os.Getenv("CONSENT_FIREFOX"), "firefox-esr", "firefox"} {
-		if name == "" {
-			continue
-		}
-		if p, err := exec.LookPath(name); err == nil {
-			return p
-		}
-	}
-	const missing = "no Firefox found: install it (Debian: apt install firefox-esr) or name it in CONSENT_FIREFOX"
-	if os.Getenv("CONSENT_BROWSER") == "1" {
-		t.Fatal(missing)
-	}
-	t.Skip(missing)
-	return ""
+	return findBrowser(t, "Firefox", "CONSENT_FIREFOX", "firefox-esr", "firefox")
 }
 
 // firefoxPrefs send every request to the proxy on loopback and keep the browser from asking for
@@ -90,18 +76,19 @@ user_pref("toolkit.telemetry.unified", false);
 user_pref("trailhead.firstrun.didSeeAboutWelcome", true);
 `
 
-// driverPage opens one vector after the other in frames, without scripting where it is told so.
+// driverPage opens one vector after the other in frames, without scripting where it is told so, for as
+// long as the browser runs.
 const driverPage = `<!doctype html><link rel=icon href="data:,"><body style="margin:0"><script>
 const pause = (ms) => new Promise((r) => setTimeout(r, ms));
 async function slot() {
   for (;;) {
     const job = await (await fetch('/driver/next', {cache: 'no-store'})).json();
-    if (!job.id) return;
+    if (!job.path) { await pause(100); continue; }
     const f = document.createElement('iframe');
     f.style = 'width:24%;height:170px;border:0';
     if (job.sandbox) f.setAttribute('sandbox', '');
     const loaded = new Promise((r) => f.onload = r);
-    f.src = '/v/' + job.id;
+    f.src = job.path;
     document.body.append(f);
     await Promise.race([loaded, pause(5000)]);
     await pause(job.wait + 250);
@@ -109,87 +96,127 @@ async function slot() {
     await fetch('/driver/done?' + job.key, {cache: 'no-store'});
   }
 }
-Promise.all(Array.from({length: +location.search.slice(1)}, slot));
+for (let i = 0; i < +location.search.slice(1); i++) slot();
 </script>`
 
-// A firefoxRun is one Firefox that opens vectors in frames of one page, and the proxy through
-// which all of its requests go. A proxy sees no host name in a connection without a request.
+// firefoxSlots is how many vectors are open side by side.
+const firefoxSlots = 12
+
+// A firefoxRun is a Firefox that opens vectors in frames of one page, and the proxy through which all
+// of its requests go. A proxy sees no host name in a connection without a request.
 type firefoxRun struct {
-	slots int
-	site  string // address of the site
+	bin  string
+	site string // address of the site
+	port int    // of the proxy
+	cmd  *exec.Cmd
+	dir  string // the profile
 
 	mu    sync.Mutex
+	slots int
 	queue []*visit
 	open  map[string]*visit
 	keys  int
 	ids   map[string]*visit
-	alive time.Time     // of the last sign of the driver
-	done  chan struct{} // closed when nothing is left
-	vague []*visit      // were open when something arrived that named no vector
+	alive time.Time // of the last sign of the driver
+	done  chan struct{}
+	vague []*visit // were open when something arrived that named no vector
 }
 
-// replayFirefox makes the visits, slots of them side by side, and returns those that have to be
-// made again one by one because a contact could be of any that were open.
-func replayFirefox(t testing.TB, bin, site string, visits []*visit, slots int) (vague []*visit) {
+func startFirefox(t testing.TB, site string) *firefoxRun {
 	t.Helper()
-	if len(visits) == 0 {
-		return nil
-	}
-	f := &firefoxRun{slots: slots, site: site, queue: slices.Clone(visits), open: make(map[string]*visit), ids: make(map[string]*visit), done: make(chan struct{})}
-	for _, x := range visits {
-		f.ids[x.vs[0].ID] = x
-	}
-	proxy := &http.Server{Handler: f}
+	f := &firefoxRun{bin: firefox(t), site: site, open: make(map[string]*visit)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	proxy := &http.Server{Handler: f}
 	go proxy.Serve(l)
-	defer proxy.Close()
+	f.port = l.Addr().(*net.TCPAddr).Port
+	t.Cleanup(func() { f.end(); proxy.Close() })
+	return f
+}
+
+// begin starts the browser with a new profile.
+func (f *firefoxRun) begin() (err error) {
+	if f.dir, err = os.MkdirTemp("", "ce"); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(f.dir, "user.js"), fmt.Appendf(nil, firefoxPrefs, f.port), 0o600); err != nil {
+		return err
+	}
+	f.cmd = exec.Command(f.bin, "--headless", "--no-remote", "--profile", f.dir, fmt.Sprintf("http://site.test/driver/?%d", firefoxSlots))
+	f.cmd.Env = append(os.Environ(), "HOME="+f.dir, "MOZ_HEADLESS=1", "MOZ_CRASHREPORTER_DISABLE=1", "MOZ_DATA_REPORTING=0")
+	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return f.cmd.Start()
+}
+
+func (f *firefoxRun) end() {
+	if f.cmd != nil && f.cmd.Process != nil {
+		_ = syscall.Kill(-f.cmd.Process.Pid, syscall.SIGKILL)
+		_ = f.cmd.Wait()
+	}
+	if f.dir != "" {
+		os.RemoveAll(f.dir)
+	}
+	f.cmd, f.dir = nil, ""
+}
+
+// replay makes one visit to each of the vectors. Where a contact could be of any that were open they
+// are opened again one by one.
+func (f *firefoxRun) replay(t testing.TB, mode visit, vs []*vector) (visits []*visit) {
+	t.Helper()
+	for _, v := range vs {
+		visits = append(visits, mode.of(v))
+	}
+	vague := f.make(t, visits, firefoxSlots)
+	f.make(t, vague, 1)
+	return visits
+}
+
+// make makes the visits, slots of them side by side.
+func (f *firefoxRun) make(t testing.TB, visits []*visit, slots int) (vague []*visit) {
+	t.Helper()
+	if len(visits) == 0 {
+		return nil
+	}
+	f.mu.Lock()
+	f.slots, f.queue, f.vague, f.alive, f.done = slots, slices.Clone(visits), nil, time.Now(), make(chan struct{})
+	f.ids = make(map[string]*visit)
+	for _, x := range visits {
+		f.ids[x.vs[0].ID] = x
+	}
+	f.mu.Unlock()
 	for range 3 { // a browser that hangs is replaced
-		if f.run(t, bin, l.Addr().(*net.TCPAddr).Port) {
+		if f.cmd == nil {
+			if err := f.begin(); err != nil {
+				t.Fatal("starting Firefox: ", err)
+			}
+		}
+		if f.wait() {
 			return f.vague
 		}
+		f.end()
+		f.mu.Lock()
+		for key, x := range f.open {
+			f.queue = append(f.queue, x)
+			delete(f.open, key)
+		}
+		f.alive = time.Now()
+		f.mu.Unlock()
 	}
-	t.Errorf("Firefox hangs: %d vectors are left", len(f.queue)+len(f.open))
+	t.Fatalf("Firefox hangs: %d vectors are left", len(f.queue)+len(f.open))
 	return nil
 }
 
-// run starts the browser and reports whether it came to the end.
-func (f *firefoxRun) run(t testing.TB, bin string, port int) bool {
-	t.Helper()
-	profile, err := os.MkdirTemp("", "ce")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(profile)
-	if err := os.WriteFile(filepath.Join(profile, "user.js"), fmt.Appendf(nil, firefoxPrefs, port), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f.mu.Lock()
-	for key, x := range f.open {
-		f.queue = append(f.queue, x)
-		delete(f.open, key)
-	}
-	f.alive = time.Now()
-	f.mu.Unlock()
-	cmd := exec.Command(bin, "--headless", "--no-remote", "--profile", profile, fmt.Sprintf("http://site.test/driver/?%d", f.slots))
-	cmd.Env = append(os.Environ(), "HOME="+profile, "MOZ_HEADLESS=1", "MOZ_CRASHREPORTER_DISABLE=1", "MOZ_DATA_REPORTING=0")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal("starting Firefox: ", err)
-	}
-	defer func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		_ = cmd.Wait()
-	}()
+// wait reports whether the visits come to their end.
+func (f *firefoxRun) wait() bool {
 	for {
 		select {
 		case <-f.done:
 			return true
 		case <-time.After(time.Second):
 			f.mu.Lock()
-			hangs := time.Since(f.alive) > 90*time.Second
+			hangs := time.Since(f.alive) > 45*time.Second
 			f.mu.Unlock()
 			if hangs {
 				return false
@@ -230,14 +257,13 @@ func (f *firefoxRun) drive(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.alive = time.Now()
 	switch r.URL.Path {
 	case "/driver/":
 		w.Header().Set("Content-Type", "text/html")
 		io.WriteString(w, driverPage)
 	case "/driver/next":
 		w.Header().Set("Content-Type", "application/json")
-		if len(f.queue) == 0 {
+		if len(f.queue) == 0 || len(f.open) >= f.slots {
 			io.WriteString(w, "{}")
 			return
 		}
@@ -246,9 +272,11 @@ func (f *firefoxRun) drive(w http.ResponseWriter, r *http.Request) {
 		f.keys++
 		key := fmt.Sprint(f.keys)
 		f.open[key] = x
-		json.NewEncoder(w).Encode(map[string]any{"id": x.vs[0].ID, "sandbox": !x.scripting, "wait": x.vs[0].Wait, "key": key})
+		f.alive = time.Now()
+		json.NewEncoder(w).Encode(map[string]any{"path": x.path(), "sandbox": !x.scripting, "wait": x.vs[0].Wait, "key": key})
 	case "/driver/done":
 		delete(f.open, r.URL.RawQuery)
+		f.alive = time.Now()
 		if len(f.queue)+len(f.open) == 0 {
 			select {
 			case <-f.done:
@@ -287,88 +315,68 @@ func (f *firefoxRun) record(c contact) {
 	}
 }
 
-// firefoxVisits replays the vectors in one mode.
-func firefoxVisits(t testing.TB, bin, site string, vs []*vector, scripting bool) []*visit {
-	t.Helper()
-	var visits []*visit
-	for _, v := range vs {
-		visits = append(visits, &visit{vs: []*vector{v}, scripting: scripting, site: site})
-	}
-	again := replayFirefox(t, bin, site, visits, 12)
-	replayFirefox(t, bin, site, again, 1)
-	return visits
-}
-
-// No vector makes Firefox contact a blocked host, with scripting on or off. Firefox speculates
-// where Chromium does not, such as inside of templates.
+// No vector makes Firefox contact a blocked host, with scripting on or off, and without the
+// enforcement it makes the requests that are on record. Firefox speculates where Chromium does not,
+// such as inside of templates.
 func TestVectorsFirefox(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the replay takes minutes")
-	}
-	bin := firefox(t)
-	vs := slices.DeleteFunc(loadVectors(t), func(v *vector) bool { return v.Scope != "static" })
-	c := vectorSites(t, vs)
-	excuse := waivers(t, "firefox")
-	used := make(map[string]int)
-	r := newReport(t, "firefox")
-	for _, scripting := range []bool{true, false} {
-		for _, x := range firefoxVisits(t, bin, c.addr("8080"), vs, scripting) {
-			if len(x.contacts) == 0 {
-				continue
-			}
-			v, what := x.vs[0], strings.Join(x.contacts, " ")
-			if prefix, ok := waived(excuse, v.ID); ok {
-				used[prefix]++
-				r.add("waived, "+x.mode(), v, what)
-				continue
-			}
-			r.add("contact, "+x.mode(), v, what)
-			t.Errorf("%s: %s\n\t%.300q", x.name(), what, v.body)
-		}
-	}
-	for prefix := range excuse {
-		if used[prefix] == 0 && *onlyVectors == "" {
-			t.Errorf("the waiver %q covers nothing", prefix)
-		}
-	}
-}
-
-// Without the proxy Firefox makes the requests that are on record.
-func TestVectorsFirefoxWithoutProxy(t *testing.T) {
-	if testing.Short() {
-		t.Skip("opens some hundred pages")
-	}
-	bin := firefox(t)
+	firefox(t)
 	all := loadVectors(t)
-	var vs []*vector
-	for i, v := range all {
-		if v.Scope == "static" && (*onlyVectors != "" || i%controlEvery == 0 || v.Group == "fftemplate") {
-			vs = append(vs, v)
-		}
-	}
-	site := startUpstream(t, vectorOrigin(all, 0))
+	vs := slices.DeleteFunc(slices.Clone(all), func(v *vector) bool { return listed[v.Scope] != "" })
+	c := vectorSite(t, all)
+	f := startFirefox(t, c.addr("8080"))
 	for _, scripting := range []bool{true, false} {
-		expected, seen, unexpected := 0, 0, 0
-		for _, x := range firefoxVisits(t, bin, site, vs, scripting) {
-			want := x.vs[0].Firefox.Requests
-			if !scripting {
-				want = x.vs[0].Firefox.NoJS
+		requests := func(v *vector) []string {
+			if scripting {
+				return v.Firefox.Requests
 			}
-			switch {
-			case len(want) > 0 && len(x.contacts) > 0:
-				expected++
-				seen++
-			case len(want) > 0:
-				expected++
-				t.Logf("%s: not seen: %s", x.name(), want)
-			case len(x.contacts) > 0:
-				unexpected++
-				t.Logf("%s: not on record: %s", x.name(), x.contacts)
+			return v.Firefox.NoJS
+		}
+		t.Run("enforced, "+modeName(scripting), func(t *testing.T) {
+			r := newReport(t, "firefox, "+modeName(scripting))
+			some := changed(c, vs, func(v *vector) bool { return len(requests(v)) > 0 })
+			var own, rest []*vector // what Firefox alone asks for is opened always
+			for _, v := range some {
+				if len(requests(v)) > 0 && len(observed(v, scripting).Requests) == 0 {
+					own = append(own, v)
+				} else {
+					rest = append(rest, v)
+				}
 			}
-		}
-		t.Logf("%s: %d vectors with contacts on record, %d seen, %d more", modeName(scripting), expected, seen, unexpected)
-		if seen*100 < expected*95 {
-			t.Errorf("%s: only %d of %d recorded contacts are seen", modeName(scripting), seen, expected)
-		}
+			some = append(own, every(3, rest)...)
+			for _, x := range f.replay(t, visit{scripting: scripting}, some) {
+				if v, what := x.vs[0], strings.Join(x.contacts, " "); what != "" {
+					r.add("contact", v, what)
+					t.Errorf("%s: %s\n\t%.300q", x.name(), what, v.Body)
+				}
+			}
+			t.Logf("%d pages", len(some))
+		})
+		t.Run("not enforced, "+modeName(scripting), func(t *testing.T) {
+			expected, seen, unexpected := 0, 0, 0
+			var some []*vector
+			for i, v := range vs {
+				if *onlyVectors != "" || i%controlEvery == 0 || v.Group == "fftemplate" {
+					some = append(some, v)
+				}
+			}
+			for _, x := range f.replay(t, visit{scripting: scripting, direct: true}, some) {
+				want := requests(x.vs[0])
+				switch {
+				case len(want) > 0 && len(x.contacts) > 0:
+					expected++
+					seen++
+				case len(want) > 0:
+					expected++
+					t.Logf("%s: not seen: %s", x.name(), want)
+				case len(x.contacts) > 0:
+					unexpected++
+					t.Logf("%s: not on record: %s", x.name(), x.contacts)
+				}
+			}
+			t.Logf("%d with contacts on record, %d seen, %d more", expected, seen, unexpected)
+			if seen*100 < expected*95 {
+				t.Errorf("only %d of %d recorded contacts are seen", seen, expected)
+			}
+		})
 	}
 }

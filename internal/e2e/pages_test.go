@@ -100,20 +100,7 @@ func TestRealPagesThroughCaddy(t *testing.T) {
 			mu.Unlock()
 		}
 	}
-	var wg sync.WaitGroup
-	next := make(chan int)
-	for range 2 {
-		wg.Go(func() {
-			for i := range next {
-				page(i)
-			}
-		})
-	}
-	for i := range pages {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
+	inParallel(2, len(pages), page)
 	if edited < len(pages)/2 {
 		t.Errorf("only %d of %d pages were edited", edited, len(pages))
 	}

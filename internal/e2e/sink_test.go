@@ -30,8 +30,7 @@ type sink struct {
 
 	mu       sync.Mutex
 	contacts []contact
-	round    int // of reset
-	bare     int // connections of this round over which nothing has been sent
+	bare     map[net.Conn]bool // connections of this round over which nothing has been sent
 	last     time.Time
 	serve    map[string]string // by host and path: the JavaScript to answer with
 }
@@ -47,7 +46,7 @@ func startSink(t testing.TB) *sink {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sink{addr: l.Addr().String(), serve: map[string]string{}}
+	s := &sink{addr: l.Addr().String(), serve: map[string]string{}, bare: make(map[net.Conn]bool)}
 	s.config = &tls.Config{
 		Certificates: []tls.Certificate{certificate(t)},
 		GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -128,8 +127,7 @@ func startFront(t testing.TB, addr string) string {
 // accept looks at a connection's first byte: 0x16 begins a TLS record.
 func (s *sink) accept(c net.Conn, to *connListener) {
 	s.mu.Lock()
-	round := s.round
-	s.bare++
+	s.bare[c] = true
 	s.last = time.Now()
 	s.mu.Unlock()
 	first := make([]byte, 1)
@@ -138,9 +136,7 @@ func (s *sink) accept(c net.Conn, to *connListener) {
 		return
 	}
 	s.mu.Lock()
-	if s.round == round {
-		s.bare--
-	}
+	delete(s.bare, c)
 	s.mu.Unlock()
 	c = &prefixedConn{Conn: c, prefix: bytes.NewReader(first)}
 	if first[0] == 0x16 {
@@ -247,12 +243,16 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reset forgets what was recorded.
+// reset forgets what was recorded, and closes connections that wait for a request: browsers would use
+// them instead of opening others.
 func (s *sink) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.contacts, s.bare, s.last = nil, 0, time.Now()
-	s.round++
+	for c := range s.bare {
+		c.Close()
+	}
+	clear(s.bare)
+	s.contacts, s.last = nil, time.Now()
 }
 
 // settle waits until nothing has arrived for quiet, at most four seconds, and returns the contacts.

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -16,6 +18,8 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+
+	"github.com/caddy-consent/caddy-consent/internal/shared"
 )
 
 const (
@@ -24,7 +28,7 @@ const (
 	pagesPerBrowser = 400 // so does a browser
 	settleTime      = 220 * time.Millisecond
 	framesPerPage   = 12
-	controlEvery    = 16 // one vector in so many is opened without the proxy
+	controlEvery    = 32 // one vector in so many is opened without the proxy
 )
 
 // A visit opens vectors in one mode of the browser: one as a page of its own, or several side by
@@ -32,27 +36,35 @@ const (
 type visit struct {
 	vs        []*vector
 	scripting bool
-	site      string // address of the site
+	direct    bool // with nothing enforced
+	size      int  // of the pieces
 	contacts  []string
 	bare      bool // a connection was opened to tracker.test over which nothing was sent
 	err       error
 }
 
-func (x *visit) url() string {
-	if len(x.vs) == 1 {
-		return "http://site.test/v/" + x.vs[0].ID
+// of is the same visit to other vectors.
+func (x visit) of(vs ...*vector) *visit {
+	x.vs = vs
+	return &x
+}
+
+func (x *visit) path() string {
+	var b strings.Builder
+	if len(x.vs) > 1 {
+		b.WriteString("/frames")
 	}
-	ids := make([]string, len(x.vs))
-	for i, v := range x.vs {
-		ids[i] = v.ID
+	b.WriteString(map[bool]string{false: "/v", true: "/d"}[x.direct])
+	for _, v := range x.vs {
+		b.WriteString("/" + v.ID)
 	}
-	return "http://site.test/frames/" + strings.Join(ids, "/")
+	return b.String() + "?" + strconv.Itoa(x.size)
 }
 
 // name says what was opened.
 func (x *visit) name() string {
 	if len(x.vs) == 1 {
-		return x.vs[0].ID + ", " + x.mode()
+		return fmt.Sprintf("%s, pieces of %d bytes (0: whole), %s", x.vs[0].ID, x.size, x.mode())
 	}
 	return fmt.Sprintf("%d frames, %s", len(x.vs), x.mode())
 }
@@ -66,25 +78,33 @@ func modeName(scripting bool) string {
 	return "scripting off"
 }
 
-// replay makes the visits in Chromium and fills in what hosts other than the site were contacted.
-func replay(t testing.TB, bin string, visits []*visit) {
+// A pool is Chromium several times over, side by side.
+type pool []*replayer
+
+func startPool(t testing.TB, site string, vs []*vector) pool {
 	t.Helper()
-	byID := make(map[string]bool)
-	for _, x := range visits {
-		for _, v := range x.vs {
-			byID[v.ID] = true
-		}
+	bin, ids := chromium(t), make(map[string]bool)
+	for _, v := range vs {
+		ids[v.ID] = true
 	}
+	p := make(pool, min(replayers, len(vs)))
+	for i := range p {
+		p[i] = &replayer{bin: bin, site: site, ids: ids, track: startSink(t), rest: startSink(t)}
+		t.Cleanup(p[i].close)
+	}
+	return p
+}
+
+// replay makes the visits and fills in what hosts other than the site were contacted.
+func (p pool) replay(visits []*visit) {
 	next := make(chan *visit)
 	var wg sync.WaitGroup
-	for range min(replayers, len(visits)) {
-		p := &replayer{t: t, bin: bin, ids: byID, track: startSink(t), rest: startSink(t)}
+	for _, r := range p {
 		wg.Go(func() {
-			defer p.close()
 			for x := range next {
-				if x.err = p.visit(x); x.err != nil {
-					p.close()
-					x.err = p.visit(x)
+				if x.err = r.visit(x); x.err != nil {
+					r.close()
+					x.err = r.visit(x)
 				}
 			}
 		})
@@ -99,12 +119,10 @@ func replay(t testing.TB, bin string, visits []*visit) {
 // A replayer is one browser with sinks of its own, so that each contact belongs to the page that is
 // open. The profile is a regular one: in a private one Chromium makes no preconnections.
 type replayer struct {
-	t           testing.TB
-	bin         string
+	bin, site   string
 	ids         map[string]bool
 	track, rest *sink // tracker.test with what is below it, and all other hosts
 
-	site      string
 	scripting bool
 	b         *browser
 	endB      func()
@@ -125,17 +143,16 @@ func (p *replayer) close() {
 }
 
 // prepare sees to a tab in the right mode.
-func (p *replayer) prepare(site string, scripting bool) (err error) {
-	if p.b != nil && (p.site != site || p.total >= pagesPerBrowser) {
+func (p *replayer) prepare(scripting bool) (err error) {
+	if p.b != nil && p.total >= pagesPerBrowser {
 		p.close()
 	}
 	if p.b == nil {
-		p.site = site
 		dir, err := os.MkdirTemp("", "ce")
 		if err != nil {
 			return err
 		}
-		p.b, p.endB, err = openBrowser(p.bin, dir, p.rest.addr, map[string]string{"site.test": site, "tracker.test": p.track.addr, "*.tracker.test": p.track.addr})
+		p.b, p.endB, err = openBrowser(p.bin, dir, p.rest.addr, map[string]string{"site.test": p.site, "tracker.test": p.track.addr, "*.tracker.test": p.track.addr})
 		if err != nil {
 			os.RemoveAll(dir)
 			return fmt.Errorf("starting Chromium: %w", err)
@@ -180,14 +197,14 @@ func (p *replayer) prepare(site string, scripting bool) (err error) {
 }
 
 func (p *replayer) visit(x *visit) error {
-	if err := p.prepare(x.site, x.scripting); err != nil {
+	if err := p.prepare(x.scripting); err != nil {
 		return err
 	}
 	p.load(x)
 	if len(x.vs) == 1 && len(x.contacts) == 0 && x.bare {
 		// A connection without a request counts if a fresh browser makes it again.
 		p.close()
-		if err := p.prepare(x.site, x.scripting); err != nil {
+		if err := p.prepare(x.scripting); err != nil {
 			return err
 		}
 		if p.load(x); len(x.contacts) == 0 && x.bare {
@@ -201,7 +218,7 @@ func (p *replayer) visit(x *visit) error {
 func (p *replayer) load(x *visit) {
 	p.track.reset()
 	p.rest.reset()
-	if err := p.x.do(8*time.Second, chromedp.Navigate(x.url())); err != nil {
+	if err := p.x.do(8*time.Second, chromedp.Navigate("http://site.test"+x.path())); err != nil {
 		p.used = pagesPerTab // such as a download; the next page gets a new tab
 	}
 	wait := 0
@@ -226,7 +243,7 @@ func (p *replayer) load(x *visit) {
 	}
 	p.track.mu.Lock()
 	defer p.track.mu.Unlock()
-	x.bare = p.track.bare > 0
+	x.bare = len(p.track.bare) > 0
 }
 
 // id is the first part of the path, where the vectors put their names.
@@ -238,36 +255,34 @@ func (c contact) id() string {
 // framed reports whether what a vector asks for in a frame is what it asks for as a page. Icons,
 // manifests and speculation rules are a page's alone; a page's script may leave the frame.
 func framed(v *vector) bool {
-	return v.Scope == "static" && len(v.Headers) == 0 && v.ContentType == nil && len(v.body) < 10<<10 && len(v.Connects)+len(v.NoJS.Connects) == 0 &&
-		!ownPage.Match(v.body)
+	return v.Scope == "static" && len(v.Headers) == 0 && v.ContentType == nil && len(v.Body) < 10<<10 && len(v.Connects)+len(v.NoJS.Connects) == 0 &&
+		!ownPage.Match(v.Body)
 }
 
 var ownPage = regexp.MustCompile(`(?i)icon|manifest|speculation|prefetch|prerender|refresh|preconnect|compression|javascript:|_top|_parent|lazy|attributionsrc`)
 
-// replayAll replays vectors in one mode, as many in frames as can be. What a page of frames has
-// contacted is then tried page by page, so that the answer is always that of a vector alone.
-func replayAll(t testing.TB, bin string, vs []*vector, scripting bool, site string) []*visit {
+// replayAll makes one visit to each of the vectors, to as many in frames as can be. What a page of
+// frames has contacted is then tried page by page, so that the answer is always that of a vector alone.
+// CONSENT_BROWSER=all gives each a page of its own.
+func (p pool) replayAll(t testing.TB, plan map[*visit][]*vector) (all []*visit) {
 	t.Helper()
-	var together, alone []*visit
-	var batch []*vector
-	push := func() {
-		if len(batch) > 0 {
-			together = append(together, &visit{vs: batch, scripting: scripting, site: site})
+	var together []*visit
+	modes := slices.SortedFunc(maps.Keys(plan), func(a, b *visit) int { return cmp.Compare(a.path()+a.mode(), b.path()+b.mode()) })
+	for _, mode := range modes {
+		var batch []*vector
+		for _, v := range plan[mode] {
+			if !framed(v) || len(plan[mode]) < framesPerPage || allInBrowser() {
+				all = append(all, mode.of(v))
+			} else {
+				batch = append(batch, v)
+			}
 		}
-		batch = nil
-	}
-	single := func(v *vector) { alone = append(alone, &visit{vs: []*vector{v}, scripting: scripting, site: site}) }
-	for _, v := range vs {
-		if !framed(v) || len(vs) < framesPerPage || os.Getenv("CONSENT_VECTORS") == "full" {
-			single(v)
-			continue
-		}
-		if batch = append(batch, v); len(batch) == framesPerPage {
-			push()
+		for vs := range slices.Chunk(batch, framesPerPage) {
+			together = append(together, mode.of(vs...))
 		}
 	}
-	push()
-	replay(t, bin, together)
+	p.replay(together)
+	var known []*visit
 	for _, x := range together {
 		named, unnamed := make(map[string]bool), x.bare || x.err != nil
 		for _, c := range x.contacts {
@@ -280,120 +295,114 @@ func replayAll(t testing.TB, bin string, vs []*vector, scripting bool, site stri
 			unnamed = unnamed || !found
 		}
 		for _, v := range x.vs {
-			if unnamed || named[v.ID] {
-				single(v)
+			y := x.of(v)
+			y.contacts, y.bare, y.err = nil, false, nil
+			switch {
+			case x.direct && named[v.ID]: // which is what is to be shown
+				y.contacts = []string{"in a frame"}
+				known = append(known, y)
+			case unnamed || named[v.ID] || x.direct && observed(v, x.scripting).Contacted():
+				all = append(all, y)
 			}
 		}
 	}
-	replay(t, bin, alone)
-	t.Logf("%s: %d vectors, %d pages of frames, %d pages of their own", modeName(scripting), len(vs), len(together), len(alone))
-	return alone
+	slices.SortStableFunc(all, func(a, b *visit) int { return cmp.Compare(a.mode(), b.mode()) })
+	p.replay(all)
+	n := 0
+	for _, vs := range plan {
+		n += len(vs)
+	}
+	t.Logf("%d visits, %d pages of frames, %d pages of their own", n, len(together), len(all))
+	return append(known, all...)
 }
 
-// No vector makes Chromium contact a blocked host, with scripting on or off.
+// No vector makes Chromium contact a blocked host, with scripting on or off, and without the
+// enforcement it makes the contacts that are on record.
 //
-// The body arrives whole; that pieces give the same bytes is TestVectorsBytes' to show, so one page
-// in twenty is replayed in pieces too. CONSENT_VECTORS=full replays all of them in all pieces, each
-// as a page of its own.
+// The body arrives whole; that pieces give the same bytes is TestVectorsBytes' to show, so few pages
+// are replayed in pieces too. CONSENT_BROWSER=all replays all of them in all pieces.
 func TestVectors(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the replay takes minutes")
-	}
-	bin := chromium(t)
+	chromium(t)
 	vs := loadVectors(t)
-	c := vectorSites(t, vs)
-	excuse := waivers(t, "contact")
-	used := make(map[string]int)
+	c := vectorSite(t, vs)
+	p := startPool(t, c.addr("8080"), vs)
+	t.Run("enforced", func(t *testing.T) { testVectors(t, p, c, vs) })
+	t.Run("not enforced", func(t *testing.T) { testVectorsDirect(t, p, vs) })
+}
+
+func testVectors(t *testing.T, p pool, c *caddy, vs []*vector) {
 	r := newReport(t, "chromium")
-	for i := range pieces {
-		some := vs
-		if i > 0 && os.Getenv("CONSENT_VECTORS") != "full" {
-			some = nil
-			for n, v := range vs {
-				if n%20 == i {
-					some = append(some, v)
-				}
-			}
+	plan := make(map[*visit][]*vector)
+	for _, scripting := range []bool{true, false} {
+		some := changed(c, vs, func(v *vector) bool { return observed(v, scripting).Contacted() })
+		if !scripting {
+			some = every(4, some)
 		}
-		for _, scripting := range []bool{true, false} {
-			for _, x := range replayAll(t, bin, some, scripting, c.addr(strconv.Itoa(8080+i))) {
-				v, what := x.vs[0], strings.Join(x.contacts, " ")
-				if x.err != nil {
-					t.Errorf("%s: %v", x.name(), x.err)
-					continue
-				}
-				if len(x.contacts) == 0 {
-					continue
-				}
-				if reason, ok := listed[v.Scope]; ok {
-					r.add("listed, "+x.mode()+": "+reason, v, what)
-					continue
-				}
-				if prefix, ok := waived(excuse, v.ID); ok {
-					used[prefix]++
-					r.add("waived, "+x.mode(), v, what)
-					continue
-				}
-				r.add("contact, "+x.mode(), v, what)
-				t.Errorf("%s, pieces of %d bytes (0: whole): %s\n\t%.300q", x.name(), pieces[i], what, v.body)
-			}
+		plan[&visit{scripting: scripting}] = some
+		for i, size := range pieces[1:] {
+			plan[&visit{scripting: scripting, size: size}] = every(80, some[min(len(some), i):])
 		}
 	}
-	for prefix := range excuse {
-		if used[prefix] == 0 && *onlyVectors == "" {
-			t.Errorf("the waiver %q covers nothing", prefix)
+	for _, x := range p.replayAll(t, plan) {
+		v, what := x.vs[0], strings.Join(x.contacts, " ")
+		if x.err != nil {
+			t.Errorf("%s: %v", x.name(), x.err)
+			continue
 		}
+		if len(x.contacts) == 0 {
+			continue
+		}
+		if reason, ok := listed[v.Scope]; ok {
+			r.add("listed, "+x.mode()+": "+reason, v, what)
+			continue
+		}
+		r.add("contact, "+x.mode(), v, what)
+		t.Errorf("%s: %s\n\t%.300q", x.name(), what, v.Body)
 	}
 }
 
-// Without the proxy the same replay sees the contacts that are on record: if it did not, the test
-// above would prove nothing.
-func TestVectorsWithoutProxy(t *testing.T) {
-	if testing.Short() {
-		t.Skip("opens some hundred pages")
+// observed is what Chromium was recorded to do in that mode.
+func observed(v *vector, scripting bool) *shared.Observed {
+	if scripting {
+		return &v.Observed
 	}
-	bin := chromium(t)
+	return &v.NoJS
+}
+
+func testVectorsDirect(t *testing.T, p pool, all []*vector) {
 	var vs []*vector
-	all := loadVectors(t)
 	for i, v := range all {
 		if *onlyVectors != "" || i%controlEvery == 0 || len(v.Connects) > 0 {
 			vs = append(vs, v)
 		}
 	}
-	site := startUpstream(t, vectorOrigin(all, 0))
-	for _, scripting := range []bool{true, false} {
-		got := make(map[*vector]*visit)
-		for _, x := range replayAll(t, bin, vs, scripting, site) {
-			if x.err != nil {
-				t.Errorf("%s: %v", x.name(), x.err)
-			}
-			got[x.vs[0]] = x
+	plan := map[*visit][]*vector{{scripting: true, direct: true}: vs, {direct: true}: vs}
+	expected, seen, unexpected := 0, 0, 0
+	contacts := make(map[string][]string)
+	for _, x := range p.replayAll(t, plan) {
+		if x.err != nil {
+			t.Errorf("%s: %v", x.name(), x.err)
 		}
-		expected, seen, unexpected := 0, 0, 0
+		contacts[x.mode()+x.vs[0].ID] = x.contacts
+	}
+	for mode, vs := range plan {
 		for _, v := range vs {
-			want := v.observed
-			if !scripting {
-				want = v.NoJS
-			}
-			on, contacts := len(want.Requests)+len(want.Connects) > 0, []string(nil)
-			if x := got[v]; x != nil {
-				contacts = x.contacts
-			}
+			want, got := observed(v, mode.scripting), contacts[mode.mode()+v.ID]
 			switch {
-			case on && len(contacts) > 0:
+			case want.Contacted() && len(got) > 0:
 				expected++
 				seen++
-			case on:
+			case want.Contacted():
 				expected++
-				t.Logf("%s: not seen: %s %s", v.ID, want.Requests, want.Connects)
-			case len(contacts) > 0:
+				t.Logf("%s, %s: not seen: %s %s", v.ID, mode.mode(), want.Requests, want.Connects)
+			case len(got) > 0:
 				unexpected++
-				t.Logf("%s: not on record: %s", v.ID, contacts)
+				t.Logf("%s, %s: not on record: %s", v.ID, mode.mode(), got)
 			}
 		}
-		t.Logf("scripting %v: %d vectors with contacts on record, %d seen, %d more", scripting, expected, seen, unexpected)
-		if seen*100 < expected*95 {
-			t.Errorf("only %d of %d recorded contacts are seen", seen, expected)
-		}
+	}
+	t.Logf("%d with contacts on record, %d seen, %d more", expected, seen, unexpected)
+	if seen*100 < expected*95 {
+		t.Errorf("only %d of %d recorded contacts are seen", seen, expected)
 	}
 }

@@ -31,6 +31,8 @@ func (rw *responseWriter) filterReporting(h http.Header) {
 			kept := rw.filterReportTo(lines)
 			dropped = dropped || len(kept) != len(lines)
 			rw.setHeader(h, k, kept)
+		case strings.EqualFold(k, "Content-Security-Policy"), strings.EqualFold(k, "Content-Security-Policy-Report-Only"):
+			rw.setHeader(h, k, rw.filterPolicies(lines))
 		}
 	}
 	if !dropped || rw.h.shadow {
@@ -64,6 +66,47 @@ func (rw *responseWriter) filterEndpoints(lines []string) (kept []string) {
 		}
 	}
 	return kept
+}
+
+// filterPolicies takes from the report-uri directives the URLs that are blocked (CSP Level 3, 6.5.1).
+// The rest of a policy, which is the site's protection, stays.
+func (rw *responseWriter) filterPolicies(lines []string) (out []string) {
+	for _, line := range lines {
+		policies, dropped := strings.Split(line, ","), false
+		for j, policy := range policies {
+			directives := strings.Split(policy, ";")
+			kept := directives[:0]
+			for _, d := range directives {
+				words := strings.Fields(d)
+				if len(words) == 0 || !strings.EqualFold(words[0], "report-uri") {
+					kept = append(kept, d)
+					continue
+				}
+				left := words[:1]
+				for _, url := range words[1:] {
+					if !rw.blocks(rules.KindFetch, url) {
+						left = append(left, url)
+					}
+				}
+				if len(left) == len(words) {
+					kept = append(kept, d)
+					continue
+				}
+				dropped = true
+				if len(left) > 1 {
+					kept = append(kept, " "+strings.Join(left, " "))
+				}
+			}
+			policies[j] = strings.Join(kept, ";")
+		}
+		if dropped {
+			line = strings.TrimSpace(strings.Join(policies, ","))
+		}
+		if line != "" {
+			out = append(out, line)
+		}
+	}
+	return out
 }
 
 // filterReportTo drops the lines of Report-To that name a blocked endpoint. Browsers take no notice

@@ -217,6 +217,10 @@ func TestHeadersThatReport(t *testing.T) {
 			map[string]string{"Report-To": "", "Nel": ""}},
 		{"a group of the site", []string{`Report-To: {"group":"g","max_age":1,"endpoints":[{"url":"https://shop.example/r"}]}`, `NEL: {"report_to":"g","max_age":1}`},
 			map[string]string{"Nel": `{"report_to":"g","max_age":1}`}},
+		{"reports of a policy to another company", []string{`Content-Security-Policy: img-src 'none'; Report-URI https://www.google-analytics.com/r /own; base-uri 'self', report-uri https://www.google-analytics.com/r`},
+			map[string]string{"Content-Security-Policy": `img-src 'none'; Report-URI /own; base-uri 'self',`}},
+		{"a policy that does nothing but report", []string{`Content-Security-Policy-Report-Only: report-uri https://www.google-analytics.com/r`}, map[string]string{"Content-Security-Policy-Report-Only": ""}},
+		{"reports of a policy to the site", []string{`Content-Security-Policy: img-src  'none';report-uri /r;`}, map[string]string{"Content-Security-Policy": `img-src  'none';report-uri /r;`}},
 		{"a line that is no JSON", []string{`Report-To: {"group`}, map[string]string{"Report-To": `{"group`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

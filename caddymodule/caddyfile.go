@@ -82,7 +82,7 @@ func globalApp(option any) (*App, error) {
 
 // options are the names of all sub-directives.
 var options = []string{"mode", "unclassified", "unclassified_cookies", "service", "allow", "block", "cookie", "essential",
-	"first_party", "collector", "max_age", "cookie_domain", "clear_site_data", "catalogue", "cookie_name", "endpoint", "fail", "no_transform", "policy_revision", "log_resources", "csp"}
+	"first_party", "collector", "max_age", "cookie_domain", "clear_site_data", "read", "bridge", "catalogue", "cookie_name", "endpoint", "fail", "no_transform", "policy_revision", "log_resources", "csp"}
 
 // UnmarshalCaddyfile sets up h from Caddyfile tokens. Syntax:
 //
@@ -100,6 +100,8 @@ var options = []string{"mode", "unclassified", "unclassified_cookies", "service"
 //	    max_age              <lifetime>
 //	    cookie_domain        <domain>
 //	    clear_site_data      cache|storage...
+//	    read                 <manager>|auto [{ map <name...> <category>; implied }]
+//	    bridge               off|on
 //	    catalogue            <file...>
 //	    cookie_name          <name>
 //	    endpoint             <path>
@@ -206,6 +208,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 		return oneWord(d, &h.Mode, modeWords)
 	case "no_transform":
 		return oneWord(d, &h.NoTransform, noTransformWords)
+	case "bridge":
+		return oneWord(d, &h.Bridge, bridgeWords)
 	case "csp":
 		return oneWord(d, &h.CSP, cspWords)
 	case "unclassified":
@@ -266,6 +270,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 		}
 		h.MaxAge = strings.Join(args, " ")
 		return nil
+	case "read":
+		return h.unmarshalRead(d)
 	case "cookie_domain":
 		return oneWord(d, &h.CookieDomain, nil)
 	case "clear_site_data":

@@ -66,6 +66,24 @@ func (h *Handler) serveEndpoint(w http.ResponseWriter, r *http.Request, page *ru
 			return methodNotAllowed(w, "POST")
 		}
 		return h.serveChoice(w, r, page, st)
+	case "/bridge.js":
+		if h.Bridge == "" {
+			http.NotFound(w, r)
+			return nil
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			return methodNotAllowed(w, "GET, HEAD")
+		}
+		serveBridgeScript(w, r)
+	case "/bridge":
+		if h.Bridge == "" {
+			http.NotFound(w, r)
+			return nil
+		}
+		if r.Method != http.MethodPost {
+			return methodNotAllowed(w, "POST")
+		}
+		h.serveBridge(w, r, page, st)
 	case "/report":
 		if r.Method != http.MethodPost {
 			return methodNotAllowed(w, "POST")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-consent/caddy-consent/rewriter"
 	"github.com/caddy-consent/caddy-consent/rules"
+	"github.com/caddy-consent/caddy-consent/rules/consent"
 )
 
 func init() {
@@ -82,6 +83,14 @@ type Handler struct {
 	// ClearSiteData lists what browsers drop when a choice takes a category back: `cache`, `storage`.
 	ClearSiteData []string `json:"clear_site_data,omitempty"`
 
+	// Read names the site's own consent managers, whose records of visitors' answers grant. Without it
+	// a record grants where its manager's script was seen on the site's pages.
+	Read []ReadSource `json:"read,omitempty"`
+
+	// Bridge is `on` for sites whose consent manager keeps visitors' answers where only scripts can read
+	// them: a small script in each page reports them. Default `off`.
+	Bridge string `json:"bridge,omitempty"`
+
 	// Catalogue lists files in the catalogue's format that extend or override its entries.
 	Catalogue []string `json:"catalogue,omitempty"`
 
@@ -132,6 +141,8 @@ type Handler struct {
 	logger   *zap.Logger
 	metrics  *metrics
 	pages    *pageCache
+	reader   *consent.Reader
+	records  *consent.Cache
 	nested   *atomic.Bool // a doubled directive has been reported
 	plain    *atomic.Bool // missing compression has been reported
 }
@@ -152,6 +163,7 @@ var (
 	modeWords = []string{"enforce", "shadow"}
 	failWords = []string{"closed", "open"}
 
+	bridgeWords      = []string{"off", "on"}
 	noTransformWords = []string{"enforce", "pass"}
 )
 
@@ -180,6 +192,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.Endpoint = strings.TrimSuffix(h.Endpoint, "/")
 	}
 	h.shadow = h.Mode == "shadow"
+	if h.Bridge == "off" {
+		h.Bridge = ""
+	}
 	if h.MaxAge != "" {
 		h.lifetime, _ = parseLifetime(h.MaxAge) // Validate says what is wrong with it
 	}
@@ -204,6 +219,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.Revision = h.site().Revision()
 	}
 	if h.pages, err = newPageCache(); err != nil {
+		return err
+	}
+	if h.records, err = consent.NewCache(); err != nil {
+		return fmt.Errorf("making cache of consent records: %w", err)
+	}
+	if h.reader, err = h.newReader(h.records); err != nil {
 		return err
 	}
 	if h.app != nil {
@@ -244,6 +265,7 @@ func (h *Handler) checkOptions() error {
 	word("mode", h.Mode, modeWords)
 	word("no_transform", h.NoTransform, noTransformWords)
 	word("csp", h.CSP, cspWords)
+	word("bridge", h.Bridge, bridgeWords)
 	for cause, how := range h.Fail {
 		if cause != "*" && !contains(causes, cause) {
 			errs = append(errs, fmt.Errorf("fail: unknown cause %q%s", cause, rules.DidYouMean(cause, causes)))
@@ -261,6 +283,9 @@ func (h *Handler) checkOptions() error {
 	}
 	if h.Revision != "" && !isRevision(h.Revision) {
 		errs = append(errs, fmt.Errorf("policy_revision: %q: use up to 64 letters, digits, dashes and underscores", h.Revision))
+	}
+	if _, err := h.newReader(nil); err != nil {
+		errs = append(errs, err)
 	}
 	if _, err := parseLifetime(h.MaxAge); h.MaxAge != "" && err != nil {
 		errs = append(errs, fmt.Errorf("max_age: %q: %w", h.MaxAge, err))
@@ -288,6 +313,9 @@ func (h *Handler) Cleanup() error {
 	}
 	if h.pages != nil {
 		h.pages.close()
+	}
+	if h.records != nil {
+		h.records.Close()
 	}
 	return nil
 }

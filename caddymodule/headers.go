@@ -26,6 +26,7 @@ func (rw *responseWriter) scrubRequest(r *http.Request) (undo func()) {
 			saved[k] = nil
 		}
 	}
+	rw.saw = rw.h.saw(r)
 	if lines := r.Header["Cookie"]; len(lines) > 0 {
 		out := rw.scrubCookies(lines)
 		if len(out) != len(lines) || !equal(out, lines) {
@@ -44,7 +45,7 @@ func (rw *responseWriter) scrubRequest(r *http.Request) (undo func()) {
 		save("If-Modified-Since")
 		rw.suffix = rw.variant()
 		rw.scrubValidators(r)
-		if !rw.policy.AllAllowed() {
+		if !rw.untouched() {
 			save("Accept-Encoding")
 			r.Header["Accept-Encoding"] = []string{"identity"}
 			save("Range")
@@ -90,12 +91,13 @@ func (rw *responseWriter) scrubCookies(lines []string) []string {
 // countRequestCookies is scrubCookies for the record alone.
 func (rw *responseWriter) countRequestCookies() {
 	rw.docRequest = mayBeDocument(rw.r)
+	rw.saw = rw.h.saw(rw.r)
 	rw.scrubCookies(rw.r.Header["Cookie"])
 }
 
 // cookie asks the policy about a cookie and puts the answer on record, once per name.
 func (rw *responseWriter) cookie(name, domain string, note func(string)) rules.Decision {
-	d := rw.policy.Decide(rules.Resource{Kind: rules.KindCookie, Name: name, Domain: domain, Page: rw.page})
+	d := cookieDecision(rw.policy, rw.page, name, domain)
 	if d.Action == rules.Block {
 		note(name)
 	} else if d.Unclassified {

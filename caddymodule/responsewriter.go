@@ -61,6 +61,7 @@ type responseWriter struct {
 	docRequest  bool     // the request may be answered with a document
 	suffix      string   // of entity tags
 	cookies     []string // of the request, if some of them are not allowed
+	saw         func(scriptURL string)
 
 	head []byte // of the body, while that is undecided
 
@@ -281,7 +282,7 @@ func (rw *responseWriter) decide(first []byte) {
 		return
 	}
 	rw.rec.document = true
-	all := rw.policy.AllAllowed()
+	all := rw.untouched()
 	switch {
 	case bodyless:
 		rw.documentHeader(all, rw.status != http.StatusNotModified)
@@ -358,7 +359,7 @@ func (rw *responseWriter) startRewriter(codings []string, xml bool) {
 	}
 	rw.rewriter = rewriterPool.Get().(*rewriter.Rewriter)
 	rw.rewriter.Reset(dst, rewriter.Options{Policy: rw.policy, Page: rw.page.At(originalURL(rw.r).EscapedPath()), Report: rw.rec.resource,
-		Budget: heldBudget, ContentType: rw.Header().Get("Content-Type"), XML: xml})
+		Budget: heldBudget, ContentType: rw.Header().Get("Content-Type"), XML: xml, Saw: rw.saw, Head: rw.h.bridgeTag()})
 	rw.sink = rw.rewriter
 	if len(codings) > 0 {
 		rw.decoder = newDecoder(codings, rw.sink)
@@ -463,7 +464,7 @@ func (rw *responseWriter) finish() (broken bool) {
 	}
 	if rw.disp == undecided {
 		rw.rec.document = rw.docRequest
-		rw.documentHeader(rw.policy.AllAllowed(), false)
+		rw.documentHeader(rw.untouched(), false)
 		rw.commit(pass, "passed:no_body")
 		return false
 	}

@@ -26,11 +26,11 @@ const visitorVar = "consent_visitor"
 // readState reads the visitor's consent from the request with h's settings, or with the default
 // ones if h is nil.
 func (h *Handler) readState(r *http.Request) consent.State {
-	name := defaultCookieName
-	if h != nil {
-		name = h.CookieName
+	gpc := r.Header.Get("Sec-Gpc") == "1"
+	if h == nil {
+		return consent.Read(r.Header["Cookie"], defaultCookieName, gpc)
 	}
-	return consent.Read(r.Header["Cookie"], name, r.Header.Get("Sec-Gpc") == "1")
+	return h.reader.Read(r.Header["Cookie"], gpc)
 }
 
 // visitorOf returns what is known of the request's visitor by then, nil if nothing is.

@@ -40,7 +40,7 @@ func (h *Handler) expireCookies(head http.Header, page *rules.Page, policy *rule
 			if !isCookieName(p.Name) || contains(seen, p.Name) || len(seen) == maxNames {
 				continue
 			}
-			d := policy.Decide(rules.Resource{Kind: rules.KindCookie, Name: p.Name, Domain: page.Host(), Page: page})
+			d := cookieDecision(policy, page, p.Name, page.Host())
 			if d.Action != rules.Block {
 				continue
 			}

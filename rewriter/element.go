@@ -29,6 +29,9 @@ func (r *Rewriter) decide(at int, kind rules.Kind, url []byte) rules.Decision {
 	if d.Action == rules.Block || d.Unclassified {
 		r.record(at, res, d)
 	}
+	if r.o.Saw != nil && kind == rules.KindScript && d.Action == rules.Keep {
+		r.o.Saw(res.URL)
+	}
 	return d
 }
 

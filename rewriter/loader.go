@@ -64,6 +64,9 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 		res := rules.Resource{Kind: rules.KindInlineScript, URL: str(ref), Page: r.page}
 		d := r.o.Policy.Decide(res)
 		if d.Action != rules.Block {
+			if r.o.Saw != nil {
+				r.o.Saw(res.URL)
+			}
 			if d.Unclassified && !unclassified.Unclassified {
 				unclassified = d
 				unclassified.Host = strings.Clone(d.Host)

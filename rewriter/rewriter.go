@@ -51,6 +51,14 @@ type Options struct {
 	// The strings of both values are valid only during the call.
 	Report func(rules.Resource, rules.Decision)
 
+	// Saw, if not nil, is called with the URL of each script that stays as it is. The string is valid
+	// only during the call.
+	Saw func(url string)
+
+	// Head is markup that is put into the document's head, or before its first element that is read if
+	// it has no head tag; of an XML document into none.
+	Head string
+
 	// MaxTag is the longest start tag, in bytes, that is read as a whole (DefaultMaxTag if 0).
 	// A longer one streams on; what could fetch in its unread part is renamed.
 	MaxTag int
@@ -98,6 +106,7 @@ type Rewriter struct {
 	attrText  cssText // of the style attribute being read
 	attrState cssState
 
+	headDone bool
 	edited   bool
 	squeezed bool      // the common budget is used up
 	offset   int64     // of the window in the document
@@ -141,6 +150,7 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 		r.readings[0].roles, r.readings[0].early = treeOn, false
 	}
 	r.n, r.offBody = 1, false
+	r.headDone = o.Head == "" || o.XML
 	r.ended, r.edited, r.offset, r.depth, r.err = false, false, 0, 0, nil
 	r.seen = r.seen[:0]
 }

@@ -515,6 +515,9 @@ func (r *Rewriter) placeTag(rd *reader) {
 		if rd.tree.spent > spentFree {
 			rd.tire(r.offset + int64(rd.pos))
 		}
+		if !r.headDone && rd.live && rd.el != elHTML && !rd.tree.hasTemplate() {
+			r.putHead(rd)
+		}
 	}
 	if rd.tree.lost {
 		rd.html, rd.live, rd.svg, rd.parent = true, true, true, elVideo
@@ -526,6 +529,16 @@ func (r *Rewriter) placeTag(rd *reader) {
 	if rd.st != stScript || !rd.script.held {
 		rd.start = -1
 	}
+}
+
+// putHead puts what belongs into the head behind its tag, or before the first element that would end it.
+func (r *Rewriter) putHead(rd *reader) {
+	at := rd.start
+	if rd.el == elHead {
+		at = rd.pos
+	}
+	r.headDone = true
+	r.insert(at, r.o.Head)
 }
 
 // treeFlag reads the attribute that the tree builder asks for on some elements.

@@ -3,6 +3,7 @@ package consent
 import (
 	"encoding/base64"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -150,8 +151,9 @@ func TestWhoseAnswerCounts(t *testing.T) {
 		{"two cookies of one name", bot + "; CookieConsent=0", "", Options{Auto: true}, "refused", "cookiebot"},
 		{"an opt-out takes marketing away", bot + "; us_privacy=1YYN", "", Options{Auto: true}, "partly", "cookiebot"},
 		{"and so does one of GPP", "us_privacy=1YNN; __gpp=DBABLA~BAAQAAAAAAA.QA; " + bot, "", Options{Auto: true}, "partly", "cookiebot"},
-		{"the bridge", "consent_bridge=v1:statistics", "", Options{}, "partly", "bridge"},
-		{"a damaged bridge", "consent_bridge=yes", "", Options{}, "undecided", "none"},
+		{"the bridge", "consent_bridge=v1:statistics", "", Options{Bridge: true}, "partly", "bridge"},
+		{"a bridge that the site does not have", "consent_bridge=v1:statistics", "", Options{}, "undecided", "none"},
+		{"a damaged bridge", "consent_bridge=yes", "", Options{Bridge: true}, "undecided", "none"},
 		{"longer than any cookie", "CookieConsent=" + strings.Repeat("x", maxForeign+1), "", Options{Auto: true}, "undecided", "none"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -267,6 +269,20 @@ func BenchmarkRecords(b *testing.B) {
 					r.Read(bm.header, false)
 				}
 			})
+		}
+	}
+}
+
+// The documentation lists every manager with its cookies.
+func TestManagersAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/consent-managers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range managers {
+		row := "| `" + m.ID + "` | " + m.Name + " | `" + strings.Join(m.Cookies, "`, `") + "` |"
+		if !strings.Contains(string(text), row) {
+			t.Errorf("docs/consent-managers.md lacks %s", row)
 		}
 	}
 }

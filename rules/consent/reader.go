@@ -25,6 +25,9 @@ type Options struct {
 	Read []Source // these grant; the own cookie counts while they hold no answer
 	Auto bool     // any recognised record grants
 
+	// Bridge says that the site's pages report what their consent manager says (BridgeCookie).
+	Bridge bool
+
 	// Cache keeps what records say; nil keeps nothing.
 	Cache *Cache
 }
@@ -73,7 +76,7 @@ func (r *Reader) Read(cookies []string, gpc bool) State {
 	}
 	found := recognise(cookies, nil)
 	bridge := State{}
-	if r.sources.empty() || st.Status == Undecided {
+	if r.o.Bridge && (r.sources.empty() || st.Status == Undecided) {
 		bridge = Read(cookies, BridgeCookie, gpc)
 	}
 	if found.empty() && bridge.Status == Undecided {

@@ -342,7 +342,7 @@ func TestVectorsFirefox(t *testing.T) {
 					rest = append(rest, v)
 				}
 			}
-			some = append(own, every(3, rest)...)
+			some = append(own, every(6, rest)...)
 			for _, x := range f.replay(t, visit{scripting: scripting}, some) {
 				if v, what := x.vs[0], strings.Join(x.contacts, " "); what != "" {
 					r.add("contact", v, what)

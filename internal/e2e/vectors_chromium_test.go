@@ -203,11 +203,14 @@ func (p *replayer) visit(x *visit) error {
 	p.load(x)
 	if len(x.vs) == 1 && len(x.contacts) == 0 && x.bare {
 		// A connection without a request counts if a fresh browser makes it again.
-		p.close()
-		if err := p.prepare(x.scripting); err != nil {
-			return err
+		if !x.direct {
+			p.close()
+			if err := p.prepare(x.scripting); err != nil {
+				return err
+			}
+			p.load(x)
 		}
-		if p.load(x); len(x.contacts) == 0 && x.bare {
+		if len(x.contacts) == 0 && x.bare {
 			x.contacts = []string{"connection to tracker.test"}
 		}
 	}
@@ -320,7 +323,8 @@ func (p pool) replayAll(t testing.TB, plan map[*visit][]*vector) (all []*visit) 
 // enforcement it makes the contacts that are on record.
 //
 // The body arrives whole; that pieces give the same bytes is TestVectorsBytes' to show, so few pages
-// are replayed in pieces too. CONSENT_BROWSER=all replays all of them in all pieces.
+// are replayed in pieces too. CONSENT_BROWSER=all replays all of them in all pieces; else every second
+// page is opened with scripting, and every eighth without.
 func TestVectors(t *testing.T) {
 	chromium(t)
 	vs := loadVectors(t)
@@ -335,12 +339,14 @@ func testVectors(t *testing.T, p pool, c *caddy, vs []*vector) {
 	plan := make(map[*visit][]*vector)
 	for _, scripting := range []bool{true, false} {
 		some := changed(c, vs, func(v *vector) bool { return observed(v, scripting).Contacted() })
-		if !scripting {
-			some = every(4, some)
+		if scripting {
+			some = every(2, some)
+		} else {
+			some = every(8, some)
 		}
 		plan[&visit{scripting: scripting}] = some
 		for i, size := range pieces[1:] {
-			plan[&visit{scripting: scripting, size: size}] = every(80, some[min(len(some), i):])
+			plan[&visit{scripting: scripting, size: size}] = every(40, some[min(len(some), i):])
 		}
 	}
 	for _, x := range p.replayAll(t, plan) {

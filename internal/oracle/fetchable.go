@@ -365,7 +365,7 @@ func (f *finder) link(n *html.Node) {
 
 var (
 	javaScript = regexp.MustCompile(`^(?:text|application)/(?:x-)?(?:java|ecma)script$|^text/(?:jscript|livescript|javascript1\.[0-5])$`)
-	refresh    = regexp.MustCompile(`(?i)^\s*[\d.]*\s*[;,]?\s*(?:url\s*=\s*)?["']?([^"']+)`)
+	refresh    = regexp.MustCompile(`(?i)^\s*(?:\d[\d.]*|\.[\d.]*)(?:\s*[;,]\s*|\s+)(?:url\s*=\s*)?["']?([^"']+)`)
 )
 
 func (f *finder) css(n *html.Node, text string) {

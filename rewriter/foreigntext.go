@@ -103,9 +103,6 @@ func (r *Rewriter) innerText(rd *reader, i, n int) bool {
 		rd.pos = i
 		return false
 	}
-	if n < 0 && r.ended {
-		r.leaveInner(rd)
-	}
 	return true
 }
 
@@ -158,7 +155,8 @@ func (r *Rewriter) innerStyle(rd *reader, final bool) {
 	}
 }
 
-// leaveInner decides on the rest of the text of an element that has been closed.
+// leaveInner decides on the rest of the text of an element that has been closed, or that the end of
+// the document has cut off.
 func (r *Rewriter) leaveInner(rd *reader) {
 	f := &rd.inner
 	if !f.on {

@@ -484,9 +484,6 @@ func (r *Rewriter) stepCDATA(rd *reader) bool {
 		rd.inner.add(r.in[from:to], from)
 		r.innerStyle(rd, false)
 	}
-	if !found && r.ended {
-		r.leaveInner(rd)
-	}
 	return found
 }
 

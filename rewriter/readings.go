@@ -1,16 +1,13 @@
 package rewriter
 
-// run reads the window as far as it goes.
+// run reads the window as far as it goes. At the end of the document it decides on foreign text that
+// no end tag has closed.
 func (r *Rewriter) run() {
-	for {
-		if r.n == 1 {
-			if !r.step(&r.readings[0]) {
-				return
-			}
-			continue
-		}
-		if !r.lockstep() {
-			return
+	for r.n == 1 && r.step(&r.readings[0]) || r.n > 1 && r.lockstep() {
+	}
+	if r.ended {
+		for i := range r.n {
+			r.leaveInner(&r.readings[i])
 		}
 	}
 }

@@ -101,6 +101,8 @@ var elementTests = []struct{ name, in, want string }{
 	{"SVG title does not hide the page", `<svg><title/></svg><img src=§>`, `<svg><title/></svg><img{} ~src=§>`},
 	{"SVG style does not hide the page", `<svg><style><!--</style><img src=§>--></style></svg><img src=§>`, `<svg><style><!--</style><img{} ~src=§>--></style></svg><img{} ~src=§>`},
 	{"a CDATA section", `<svg><![CDATA[>]]><image href=§ />]]></svg><![CDATA[<img src=§>`, `<svg><![CDATA[>]]><image{} ~href=§ />]]></svg><![CDATA[<img src=§>`},
+	{"an SVG style that the end cuts off in a tag", `<svg><style>@import "§";@import "§<`, `<svg><style>@import "data:,§";@import "data:,§<`},
+	{"an SVG script that the end cuts off behind a tag", `<svg><script>a<b><img src=§><`, `<svg><script>a<b><img{} ~src=§><`},
 	{"a template", `<template><img src=§></template>`, `<template><img{} ~src=§></template>`},
 	{"a lazy image", `<img data-src="§">`, `<img{} ~data-src="§">`},
 }

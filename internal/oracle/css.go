@@ -170,7 +170,7 @@ func (s *cssScanner) url() (string, bool) {
 		case c == '\\' && s.at+1 < len(s.in) && s.in[s.at+1] != '\n':
 			b.WriteRune(s.escape())
 			continue
-		case c == '"' || c == '\'' || c == '(' || c == '\\':
+		case c == '"' || c == '\'' || c == '(' || c == '\\' || 0 < c && c <= 8 || c == 0x0b || 0x0e <= c && c < ' ' || c == 0x7f:
 			bad = true
 		}
 		b.WriteByte(s.in[s.at])

@@ -1,7 +1,12 @@
 package rewriter
 
 import (
+	"bytes"
+	"iter"
+	"math/rand/v2"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/caddy-consent/caddy-consent/internal/oracle"
@@ -75,20 +80,34 @@ func FuzzParts(f *testing.F) {
 	})
 }
 
-// The hostile documents of public suites go through without a panic, in any chunks.
+// The hostile documents of public suites come out the same in any chunks: short ones cut at every
+// place, long ones at random.
 func TestSuites(t *testing.T) {
 	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test")}
-	n := 0
-	for name, doc := range shared.Documents(t) {
-		n++
+	docs := shared.Documents(t)
+	for _, v := range shared.Vectors(t) {
+		docs["vectors/"+v.ID] = string(v.Body)
+	}
+	cuts := 0
+	for name, doc := range docs {
 		want := rewrite(t, o, doc)
-		var chunks []string
-		for rest := doc; len(rest) > 0; {
-			k := min(7, len(rest))
-			chunks, rest = append(chunks, rest[:k]), rest[k:]
+		same := func(chunks ...string) {
+			if cuts++; rewrite(t, o, chunks...) != want {
+				t.Errorf("%s: chunks of %d and more bytes change the output", name, len(chunks[0]))
+			}
 		}
-		if got := rewrite(t, o, chunks...); got != want {
-			t.Errorf("%s: chunks of 7 change the output", name)
+		if len(doc) <= 160 {
+			for i := 1; i < len(doc); i++ {
+				same(doc[:i], doc[i:])
+			}
+		} else {
+			rnd := rand.New(rand.NewPCG(uint64(len(doc)), 3))
+			for range 4 {
+				same(randomChunks(rnd, doc)...)
+			}
+		}
+		if doc != "" {
+			same(slices.Collect(inPieces(doc, 7))...)
 		}
 		if strings.HasPrefix(doc, "\xff\xfe") || strings.HasPrefix(doc, "\xfe\xff") || strings.Contains(name, "UTF-16") {
 			continue // insertions are in UTF-16 too
@@ -97,5 +116,51 @@ func TestSuites(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	t.Logf("%d documents", n)
+	t.Logf("%d documents, cut in %d ways", len(docs), cuts)
+}
+
+func inPieces(doc string, size int) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for len(doc) > 0 {
+			n := min(size, len(doc))
+			if !yield(doc[:n]) {
+				return
+			}
+			doc = doc[n:]
+		}
+	}
+}
+
+// Rewriters work side by side with one policy, one page and one budget, as those of a server do, and
+// give what each gives alone.
+func TestRewritersSideBySide(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), Budget: NewBudget(1 << 20)}
+	var want []string
+	for _, tt := range elementTests {
+		want = append(want, rewrite(t, o, expand(tt.in, "")))
+	}
+	var wg sync.WaitGroup
+	for n := range 4 {
+		wg.Go(func() {
+			var out bytes.Buffer
+			r := New(&out, o)
+			for i := range 400 {
+				k := (i + n*7) % len(want)
+				out.Reset()
+				r.Reset(&out, o)
+				for piece := range inPieces(expand(elementTests[k].in, ""), 5+n) {
+					if _, err := r.Write([]byte(piece)); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := r.Close(); err != nil || out.String() != want[k] {
+					t.Errorf("%s: %q, %v, want %q", elementTests[k].name, out.String(), err, want[k])
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if held := o.Budget.Held(); held != 0 {
+		t.Errorf("%d bytes are still booked", held)
+	}
 }

@@ -38,7 +38,7 @@ func FuzzParseURL(f *testing.F) {
 			return
 		}
 		want := u.Hostname()
-		if want == "" || strings.TrimLeft(want, ".") == "" || !strings.HasPrefix(u.Host, "[") && strings.ContainsAny(want, "[]") {
+		if want == "" || strings.TrimLeft(want, ".") == "" || !strings.HasPrefix(u.Host, "[") && strings.ContainsAny(want, "<>[]^|") {
 			return
 		}
 		if strings.HasPrefix(u.Host, "[") {

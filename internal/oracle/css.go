@@ -31,9 +31,11 @@ func references(css string) (urls, imports []string) {
 			}
 			s.at += n + 4
 		case c == '"' || c == '\'':
-			if v, ok := s.str(); ok && (fetching > 0 || importing) {
+			v, ok := s.str()
+			if ok && (fetching > 0 || importing) {
 				take(v)
 			}
+			importing = false
 		case c == '@':
 			s.at++
 			name := strings.ToLower(s.name())
@@ -43,7 +45,7 @@ func references(css string) (urls, imports []string) {
 			importing, namespaces = false, false
 		case c == '(':
 			s.at++
-			open = append(open, false)
+			open, importing = append(open, false), false
 		case c == ')':
 			s.at++
 			if n := len(open); n > 0 {
@@ -58,6 +60,7 @@ func references(css string) (urls, imports []string) {
 				if name == "" {
 					s.at++
 				}
+				importing = false // what it names has to come first
 				continue
 			}
 			s.at++
@@ -68,6 +71,7 @@ func references(css string) (urls, imports []string) {
 				}
 			}
 			is := false
+			importing = importing && (name == "url" || name == "src")
 			switch strings.TrimPrefix(name, "-webkit-") {
 			case "url", "src", "image", "image-set", "cross-fade":
 				is = true
@@ -76,6 +80,7 @@ func references(css string) (urls, imports []string) {
 			open = append(open, is)
 		default:
 			s.at++
+			importing = importing && strings.IndexByte(" \t\n\f\r", c) >= 0
 		}
 	}
 	return urls, imports

@@ -25,7 +25,7 @@ type Edit struct {
 // beginning of a URL without contents before a reference in CSS. Inside a srcdoc attribute it stands escaped.
 var insertion = regexp.MustCompile(strings.ReplaceAll(
 	`^(?:(?: type=Qtext/plainQ)? data-consent-category=Q[a-z.]*Q data-consent-service=Q[a-z0-9-]*Q data-consent-rule=Q[^"]*?Q|data-consent-|data:,|about:invalid#)`,
-	"Q", `(?:"|&#34;)`))
+	"Q", `(?:"|&(?:amp;)*#34;)`))
 
 // Edits returns the insertions that make out of in, or an error where the two differ in any other
 // way.

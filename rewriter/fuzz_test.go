@@ -43,6 +43,8 @@ func FuzzRewrite(f *testing.F) {
 		if _, err := oracle.Edits([]byte(doc), []byte(want)); err != nil {
 			t.Fatal(err)
 		}
+		// A script that the end cuts off does not run, which html.Parse does not tell.
+		want = rewrite(t, o, doc+"</script>")
 		for _, l := range oracle.Fetchable([]byte(strings.ToValidUTF8(want, "\ufffd")), p, decoded) {
 			if !strings.Contains(l, "\ufffd") { // which names no host, or may stand for a NUL
 				t.Fatalf("left: %q\nin %q", l, want)

@@ -142,6 +142,7 @@ type Handler struct {
 	metrics  *metrics
 	pages    *pageCache
 	reader   *consent.Reader
+	sheets   *sheets
 	records  *consent.Cache
 	nested   *atomic.Bool // a doubled directive has been reported
 	plain    *atomic.Bool // missing compression has been reported
@@ -181,7 +182,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.logger = ctx.Logger(h)
 	h.nested, h.plain, h.leftOut = new(atomic.Bool), new(atomic.Bool), new(atomic.Bool)
-	h.counters, h.leaks = newCounters(), newLeakLog()
+	h.counters, h.leaks, h.sheets = newCounters(), newLeakLog(), newSheets()
 	if h.CookieName == "" {
 		h.CookieName = defaultCookieName
 	}

@@ -40,6 +40,9 @@ func (rw *responseWriter) scrubRequest(r *http.Request) (undo func()) {
 		}
 	}
 	rw.docRequest = mayBeDocument(r)
+	if rw.sheetRequest = mayBeSheet(r); rw.sheetRequest && !rw.docRequest {
+		rw.scrubSheetRequest(r, save)
+	}
 	if rw.docRequest {
 		save("If-None-Match")
 		save("If-Modified-Since")
@@ -91,6 +94,7 @@ func (rw *responseWriter) scrubCookies(lines []string) []string {
 // countRequestCookies is scrubCookies for the record alone.
 func (rw *responseWriter) countRequestCookies() {
 	rw.docRequest = mayBeDocument(rw.r)
+	rw.sheetRequest = mayBeSheet(rw.r)
 	rw.saw = rw.h.saw(rw.r)
 	rw.scrubCookies(rw.r.Header["Cookie"])
 }

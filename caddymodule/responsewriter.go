@@ -63,6 +63,8 @@ type responseWriter struct {
 	cookies     []string // of the request, if some of them are not allowed
 	saw         func(scriptURL string)
 
+	sheetRequest bool // the answer will be used as a style sheet
+
 	head []byte // of the body, while that is undecided
 
 	rewriter *rewriter.Rewriter
@@ -273,6 +275,10 @@ func (rw *responseWriter) decide(first []byte) {
 	} else if !typed && len(codings) > 0 {
 		ct = "text/html" // a browser sniffs behind the coding
 	}
+	if ct == "text/css" && rw.sheetRequest {
+		rw.decideSheet(first, bodyless, codings, known)
+		return
+	}
 	document := ct == "text/html" || isXML(ct)
 	if rw.status == http.StatusNotModified {
 		document = rw.docRequest
@@ -318,7 +324,7 @@ func (rw *responseWriter) decide(first []byte) {
 		}
 	}
 	rw.warnUncompressed(h)
-	rw.startRewriter(codings, xml)
+	rw.startRewriter(codings, rewriter.Options{XML: xml, Head: rw.h.bridgeTag(), Saw: rw.saw})
 	rw.documentHeader(false, true)
 	if rw.h.shadow {
 		rw.commit(observe, "clean")
@@ -352,14 +358,15 @@ func (rw *responseWriter) warnUncompressed(h http.Header) {
 }
 
 // startRewriter makes the rewriter, behind a decoder where the body is coded.
-func (rw *responseWriter) startRewriter(codings []string, xml bool) {
+func (rw *responseWriter) startRewriter(codings []string, o rewriter.Options) {
 	var dst io.Writer = clientWriter{rw.inner, rw.rec}
 	if rw.h.shadow {
 		dst = io.Discard
 	}
 	rw.rewriter = rewriterPool.Get().(*rewriter.Rewriter)
-	rw.rewriter.Reset(dst, rewriter.Options{Policy: rw.policy, Page: rw.page.At(originalURL(rw.r).EscapedPath()), Report: rw.rec.resource,
-		Budget: heldBudget, ContentType: rw.Header().Get("Content-Type"), XML: xml, Saw: rw.saw, Head: rw.h.bridgeTag()})
+	o.Policy, o.Page, o.Report = rw.policy, rw.page.At(originalURL(rw.r).EscapedPath()), rw.rec.resource
+	o.Budget, o.ContentType = heldBudget, rw.Header().Get("Content-Type")
+	rw.rewriter.Reset(dst, o)
 	rw.sink = rw.rewriter
 	if len(codings) > 0 {
 		rw.decoder = newDecoder(codings, rw.sink)

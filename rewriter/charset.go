@@ -32,7 +32,12 @@ func (r *Rewriter) begin(first []byte, final bool) bool {
 	default:
 		label = headerCharset(r.o.ContentType)
 	}
-	if label == "" {
+	if label == "" && r.o.CSS {
+		if len(first) < prescan && !final && bytes.HasPrefix([]byte(charsetRule), first[:min(len(first), len(charsetRule))]) {
+			return false
+		}
+		label = sheetCharset(first)
+	} else if label == "" {
 		if len(first) < prescan && !final {
 			return false
 		}
@@ -59,6 +64,26 @@ func (r *Rewriter) begin(first []byte, final bool) bool {
 	}
 	r.base = r.page
 	return true
+}
+
+const charsetRule = `@charset "`
+
+// sheetCharset returns the encoding that a style sheet names in its first bytes (CSS Syntax Level 3,
+// 3.2), "" if none.
+func sheetCharset(first []byte) string {
+	rest, ok := bytes.CutPrefix(first, []byte(charsetRule))
+	if !ok {
+		return ""
+	}
+	label, _, ok := bytes.Cut(rest[:min(len(rest), prescan)], []byte(`";`))
+	if !ok {
+		return ""
+	}
+	_, name := charset.Lookup(string(label))
+	if strings.HasPrefix(name, "utf-16") {
+		return "utf-8" // the rule was read as ASCII
+	}
+	return name
 }
 
 // lastPage is the page of the document before, since documents of a site follow each other.

@@ -18,6 +18,7 @@ const (
 	stDouble           // script data double escaped
 	stPlaintext        // up to the end of the document
 	stLongTag          // inside a tag too long to hold
+	stSheet            // a style sheet as a file
 	stXMLComment       // the other states are of XML
 	stPI
 	stDoctype
@@ -162,6 +163,9 @@ func (r *Rewriter) step(rd *reader) bool {
 		return r.stepCDATA(rd)
 	case stLongTag:
 		return r.stepLongTag(rd)
+	case stSheet:
+		rd.pos = r.scanCSS(rd, rd.pos, len(r.in), r.ended)
+		return false
 	case stXMLComment:
 		return r.stepUntil(rd, "-->")
 	case stPI:

@@ -47,6 +47,9 @@ type Options struct {
 	// application/xml, text/xml and image/svg+xml.
 	XML bool
 
+	// CSS says that the document is a style sheet.
+	CSS bool
+
 	// Report is called for every blocked resource and for every kept one that no rule knows.
 	// The strings of both values are valid only during the call.
 	Report func(rules.Resource, rules.Decision)
@@ -149,8 +152,12 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 	if o.XML {
 		r.readings[0].roles, r.readings[0].early = treeOn, false
 	}
+	if o.CSS {
+		rd := &r.readings[0]
+		rd.st, rd.early, rd.cssText.head.done = stSheet, false, true
+	}
 	r.n, r.offBody = 1, false
-	r.headDone = o.Head == "" || o.XML
+	r.headDone = o.Head == "" || o.XML || o.CSS
 	r.ended, r.edited, r.offset, r.depth, r.err = false, false, 0, 0, nil
 	r.seen = r.seen[:0]
 }

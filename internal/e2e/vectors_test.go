@@ -43,9 +43,8 @@ func loadVectors(t testing.TB) []*vector {
 // listed are the scopes whose contacts are reported and do not fail: what reaches the network
 // there is not in the page's markup.
 var listed = map[string]string{
-	"js":       "the page's own inline script asks at run time",
-	"dynamic":  "the page's own script writes the markup at run time",
-	"css-file": "a first-party style sheet names the third party; style sheet responses are not rewritten",
+	"js":      "the page's own inline script asks at run time",
+	"dynamic": "the page's own script writes the markup at run time",
 }
 
 // pieces are the sizes in which the origin writes: 0 is the whole body.

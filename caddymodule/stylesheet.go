@@ -1,0 +1,188 @@
+package caddymodule
+
+import (
+	"hash/maphash"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"github.com/caddy-consent/caddy-consent/rewriter"
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// lookAhead is how much of a style sheet file that nobody knows yet is held to be read before its
+// header goes out, in bytes. A longer one is private until a request has read it to its end.
+const lookAhead = 512 << 10
+
+// sheets remembers which style sheet files of a site name what some visitors must not fetch. It is a
+// table of fixed size: what is pushed out is read again.
+type sheets struct {
+	seed  maphash.Seed
+	slots [4096]atomic.Uint64 // hash of the path, hash of the version, and what is known
+}
+
+// sheet is what is known of a style sheet file.
+type sheet uint64
+
+const (
+	sheetUnknown sheet = iota
+	sheetClean
+	sheetDirty
+
+	sheetMask   = 3
+	versionMask = 0xffff << 2
+)
+
+func newSheets() *sheets { return &sheets{seed: maphash.MakeSeed()} }
+
+// get returns what is known of the file at a path under these rules, and of which version of it.
+func (s *sheets) get(under, path string) (state sheet, version uint64) {
+	h := s.hash(under, path)
+	v := s.slots[h%uint64(len(s.slots))].Load()
+	if v&^(sheetMask|versionMask) != h&^(sheetMask|versionMask) {
+		return sheetUnknown, 0
+	}
+	return sheet(v & sheetMask), v & versionMask
+}
+
+func (s *sheets) set(under, path string, version uint64, state sheet) {
+	h := s.hash(under, path)
+	s.slots[h%uint64(len(s.slots))].Store(h&^(sheetMask|versionMask) | version&versionMask | uint64(state))
+}
+
+func (s *sheets) hash(under, path string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(s.seed)
+	_, _ = h.WriteString(under)
+	_ = h.WriteByte(0)
+	_, _ = h.WriteString(path)
+	return h.Sum64()
+}
+
+// version stands for the file's contents as far as the header tells.
+func (s *sheets) version(h http.Header) uint64 {
+	var m maphash.Hash
+	m.SetSeed(s.seed)
+	for _, k := range []string{"Etag", "Last-Modified", "Content-Length", "Content-Encoding"} {
+		_, _ = m.WriteString(h.Get(k))
+		_ = m.WriteByte(0)
+	}
+	return m.Sum64() & versionMask
+}
+
+// sheetKey names the request's file, and the rules that it was read by.
+func (rw *responseWriter) sheetKey() (under, path string) {
+	u := originalURL(rw.r)
+	site := rw.policy.Site()
+	return site.Catalogue().Version() + site.Fingerprint(), rw.page.Host() + u.EscapedPath() + "?" + u.RawQuery
+}
+
+// mayBeSheet reports whether the answer to a request will be used as a style sheet.
+func mayBeSheet(r *http.Request) bool {
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	return dest == "style" || dest == "" && strings.HasSuffix(r.URL.Path, ".css")
+}
+
+// scrubSheetRequest prepares the request for a style sheet file: one that is known to be clean is asked
+// for as the visitor does; of any other the whole is needed, uncompressed.
+func (rw *responseWriter) scrubSheetRequest(r *http.Request, save func(string)) {
+	state, _ := rw.h.sheets.get(rw.sheetKey())
+	if state == sheetClean {
+		return
+	}
+	for _, k := range []string{"If-None-Match", "If-Modified-Since", "Accept-Encoding", "Range", "If-Range"} {
+		save(k)
+	}
+	if state == sheetDirty {
+		rw.suffix = rw.variant()
+		rw.scrubValidators(r)
+	} else {
+		r.Header.Del("If-None-Match")
+		r.Header.Del("If-Modified-Since")
+	}
+	r.Header["Accept-Encoding"] = []string{"identity"}
+	r.Header.Del("Range")
+	r.Header.Del("If-Range")
+}
+
+// decideSheet settles what happens to a style sheet file: it passes with its caching as it is, unless
+// it is known to name what some visitors must not fetch, or is found to while its first bytes are held.
+func (rw *responseWriter) decideSheet(first []byte, bodyless bool, codings []string, known bool) {
+	h := rw.Header()
+	under, path := rw.sheetKey()
+	version := rw.h.sheets.version(h)
+	state, of := rw.h.sheets.get(under, path)
+	if state != sheetUnknown && rw.status == http.StatusOK && !bodyless && of != version {
+		state = sheetUnknown
+	}
+	switch {
+	case rw.status == http.StatusNotModified || bodyless:
+		if state == sheetDirty {
+			rw.documentHeader(rw.untouchedSheet(), !rw.untouchedSheet() && rw.status != http.StatusNotModified)
+		}
+		rw.commit(pass, "passed:no_body")
+		return
+	case rw.status == http.StatusPartialContent && state == sheetDirty && !rw.untouchedSheet():
+		rw.refuse(causePartial)
+		return
+	case rw.status != http.StatusOK || state == sheetClean:
+		rw.commit(pass, "passed:not_html")
+		return
+	case !known:
+		rw.refuse(causeEncoding)
+		return
+	}
+	if state == sheetUnknown && len(codings) == 0 {
+		if !rw.finished && len(first) < lookAhead {
+			return // wait for more of it
+		}
+		if rw.finished {
+			state = sheetClean
+			if rw.namesThirdParties(first) {
+				state = sheetDirty
+			}
+			rw.h.sheets.set(under, path, version, state)
+			if state == sheetClean {
+				rw.commit(pass, "passed:not_html")
+				return
+			}
+		}
+	}
+	if rw.suffix == "" { // the request's validators were dropped
+		rw.suffix = rw.variant()
+	}
+	if rw.untouchedSheet() {
+		rw.documentHeader(true, false)
+		rw.commit(pass, "all_allowed")
+		return
+	}
+	rw.startRewriter(codings, rewriter.Options{CSS: true})
+	rw.documentHeader(false, true)
+	if rw.h.shadow {
+		rw.commit(observe, "clean")
+		return
+	}
+	if len(codings) > 0 {
+		h.Del("Content-Encoding")
+	}
+	rw.commit(rewrite, "clean")
+}
+
+// untouchedSheet reports whether style sheets pass as they are.
+func (rw *responseWriter) untouchedSheet() bool { return rw.policy.AllAllowed() }
+
+// namesThirdParties reports whether a style sheet names anything that a visitor who allows nothing
+// must not fetch.
+func (rw *responseWriter) namesThirdParties(text []byte) bool {
+	found := false
+	r := rewriterPool.Get().(*rewriter.Rewriter)
+	defer rewriterPool.Put(r)
+	r.Reset(io.Discard, rewriter.Options{CSS: true, Policy: rw.policy.Site().For(rules.Grants{}), Page: rw.page.At(originalURL(rw.r).EscapedPath()),
+		ContentType: rw.Header().Get("Content-Type"), Report: func(_ rules.Resource, d rules.Decision) { found = found || d.Action == rules.Block }})
+	if _, err := r.Write(text); err == nil {
+		_ = r.Close()
+	}
+	r.Abort()
+	return found
+}

@@ -87,7 +87,7 @@ const domWalker = `(async (path, charset) => {
 // and Chromium without scripting contacts none for them.
 func TestChromiumsOwnDOM(t *testing.T) {
 	bin := chromium(t)
-	pages := sampleOf(shared.Pages(t), map[bool]int{false: 12, true: 100}[allInBrowser()])
+	pages := sampleOf(shared.Pages(t), map[bool]int{false: 8, true: 100}[allInBrowser()])
 	policy := thirdPartiesBlocked(t, rules.SetOf(rules.Necessary))
 	upstream := startPages(t, pages)
 	c := startCaddy(t, "http://:8080 {\n\thandle /plain/* {\n\t\turi strip_prefix /plain\n\t\treverse_proxy "+upstream+"\n\t}\n\thandle {\n\t\tconsent {\n\t\t\tunclassified block\n\t\t}\n\t\treverse_proxy "+upstream+"\n\t}\n}\n")

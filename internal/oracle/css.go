@@ -65,15 +65,21 @@ func references(css string) (urls, imports []string) {
 			}
 			s.at++
 			if name == "url" {
-				if v, ok := s.url(); ok {
-					take(v)
+				v, ok := s.url()
+				if !ok { // the string behind it, and no other
+					if v, ok = s.str(); ok {
+						take(v)
+					}
+					open, importing = append(open, false), false
 					continue
 				}
+				take(v)
+				continue
 			}
 			is := false
-			importing = importing && (name == "url" || name == "src")
+			importing = importing && name == "src"
 			switch strings.TrimPrefix(name, "-webkit-") {
-			case "url", "src", "image", "image-set", "cross-fade":
+			case "src", "image", "image-set", "cross-fade":
 				is = true
 				fetching++
 			}
@@ -164,10 +170,10 @@ func (s *cssScanner) url() (string, bool) {
 	for i < len(s.in) && strings.IndexByte(" \t\n\f\r", s.in[i]) >= 0 {
 		i++
 	}
+	s.at = i
 	if i < len(s.in) && (s.in[i] == '"' || s.in[i] == '\'') {
 		return "", false
 	}
-	s.at = i
 	var b strings.Builder
 	bad := false
 	for s.at < len(s.in) && s.in[s.at] != ')' {

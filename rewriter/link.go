@@ -60,8 +60,8 @@ type kindSet uint32
 // preload stands in a kindSet for the kind that the as attribute names.
 const preload = rules.Kind(31)
 
-// scannerKinds are what the preload scanner fetches for a link.
-const scannerKinds = kindSet(1<<rules.KindStyle | 1<<rules.KindScript | 1<<preload)
+// scannerKinds are what the preload scanner fetches for a link, or connects to.
+const scannerKinds = kindSet(1<<rules.KindStyle | 1<<rules.KindScript | 1<<rules.KindHint | 1<<preload)
 
 func (r *Rewriter) anyKind(at int, kinds kindSet, as rules.Kind, url []byte) (rules.Decision, bool) {
 	for ; kinds != 0; kinds &= kinds - 1 {

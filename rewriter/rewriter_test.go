@@ -66,6 +66,7 @@ var elementTests = []struct{ name, in, want string }{
 	{"an image button", `<input type="IMAGE" src=§><input type=" image" src=§><input type=text src=§>`, `<input{} type="IMAGE" ~src=§><input type=" image" src=§><input type=text src=§>`},
 	{"style sheet and hints", `<link rel=stylesheet href=§><link rel="dns-prefetch preconnect" href=§><link rel=canonical href=§>`,
 		`<link{} rel=stylesheet ~href=§><link{} rel="dns-prefetch preconnect" ~href=§><link rel=canonical href=§>`},
+	{"a hint that only the preload scanner sees", `<link rel=canonical rel=preconnect href=§><link rel=canonical rel=next href=§>`, `<link{} rel=canonical rel=preconnect ~href=§><link rel=canonical rel=next href=§>`},
 	{"a preload and its candidates", `<link rel=preload as=image href=/a imagesrcset="§ 1x">`, `<link{} rel=preload as=image href=/a ~imagesrcset="§ 1x">`},
 	{"SVG image, use and script", `<svg><image href=§ /><use xlink:href="§"/><script href=§></script></svg>`,
 		`<svg><image{} ~href=§ /><use{} ~xlink:href="§"/><script{js} ~href=§></script></svg>`},

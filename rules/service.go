@@ -83,25 +83,25 @@ type Essential struct {
 
 // Profile is what a privacy officer asks about a service. Unknown fields are empty.
 type Profile struct {
-	Vendor       string   `yaml:"vendor"`
-	Country      string   `yaml:"country"`
-	What         string   `yaml:"what"`
-	Tracks       string   `yaml:"tracks"`
-	Data         string   `yaml:"data"`
-	Role         string   `yaml:"role"`
-	DataLocation string   `yaml:"data_location"`
-	Transfers    string   `yaml:"transfers"`
-	LegalBasis   string   `yaml:"legal_basis"`
-	WhyConsent   string   `yaml:"why_consent"`
-	Risk         string   `yaml:"risk"`
-	Regulations  []string `yaml:"regulations"`
-	DPIA         string   `yaml:"dpia"`
-	Deploy       []string `yaml:"deploy"`
-	ConsentText  string   `yaml:"consent_text"`
-	Alternatives []string `yaml:"alternatives"`
+	Vendor       string   `yaml:"vendor" json:"vendor,omitempty"`
+	Country      string   `yaml:"country" json:"country,omitempty"`
+	What         string   `yaml:"what" json:"what,omitempty"`
+	Tracks       string   `yaml:"tracks" json:"tracks,omitempty"`
+	Data         string   `yaml:"data" json:"data,omitempty"`
+	Role         string   `yaml:"role" json:"role,omitempty"`
+	DataLocation string   `yaml:"data_location" json:"data_location,omitempty"`
+	Transfers    string   `yaml:"transfers" json:"transfers,omitempty"`
+	LegalBasis   string   `yaml:"legal_basis" json:"legal_basis,omitempty"`
+	WhyConsent   string   `yaml:"why_consent" json:"why_consent,omitempty"`
+	Risk         string   `yaml:"risk" json:"risk,omitempty"`
+	Regulations  []string `yaml:"regulations" json:"regulations,omitempty"`
+	DPIA         string   `yaml:"dpia" json:"dpia,omitempty"`
+	Deploy       []string `yaml:"deploy" json:"deploy,omitempty"`
+	ConsentText  string   `yaml:"consent_text" json:"consent_text,omitempty"`
+	Alternatives []string `yaml:"alternatives" json:"alternatives,omitempty"`
 	Sources      []struct {
-		Fact string `yaml:"fact"`
-		From string `yaml:"from"`
-		Date string `yaml:"date"`
-	} `yaml:"sources"`
+		Fact string `yaml:"fact" json:"fact,omitempty"`
+		From string `yaml:"from" json:"from,omitempty"`
+		Date string `yaml:"date" json:"date,omitempty"`
+	} `yaml:"sources" json:"sources,omitempty"`
 }

@@ -1,0 +1,364 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// servicesCommand is `caddy consent services`.
+func servicesCommand() *cobra.Command {
+	services := &cobra.Command{
+		Use:   "services",
+		Short: "What the catalogue knows",
+		Long: `
+Lists, shows and searches the services of the catalogue, and checks files in
+its format. --catalogue adds a site's own files, as the option of the
+directive does.`,
+	}
+	services.PersistentFlags().StringSliceP("catalogue", "c", nil, "Catalogue files that extend or replace entries")
+	list := &cobra.Command{
+		Use: "list [--category <category>]", Short: "Lists all services", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			name, _ := cmd.Flags().GetString("category")
+			var only rules.Set
+			if name != "" {
+				c, err := rules.ParseCategory(name)
+				if err != nil {
+					return err
+				}
+				only = rules.SetOf(c)
+			}
+			return withCatalogue(cmd, func(cat *rules.Catalogue) error {
+				return listServices(cmd.OutOrStdout(), cat, func(s *rules.Service) bool { return only == 0 || s.Categories.Intersects(only) })
+			})
+		},
+	}
+	list.Flags().StringP("category", "", "", "Only services of this category")
+	show := &cobra.Command{
+		Use: "show <id> [--json]", Short: "Prints all that is known of a service", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withCatalogue(cmd, func(cat *rules.Catalogue) error {
+				s, ok := cat.Service(args[0])
+				if !ok {
+					return fmt.Errorf("unknown service %q%s", args[0], rules.DidYouMean(args[0], cat.IDs()))
+				}
+				if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+					e := json.NewEncoder(cmd.OutOrStdout())
+					e.SetIndent("", "  ")
+					return e.Encode(serviceFacts(s))
+				}
+				return showService(cmd.OutOrStdout(), s)
+			})
+		},
+	}
+	show.Flags().BoolP("json", "", false, "Print JSON")
+	search := &cobra.Command{
+		Use: "search <text>", Short: "Finds services by id, name, vendor, host or cookie", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			text := strings.ToLower(args[0])
+			return withCatalogue(cmd, func(cat *rules.Catalogue) error {
+				return listServices(cmd.OutOrStdout(), cat, func(s *rules.Service) bool { return mentions(s, text) })
+			})
+		},
+	}
+	lint := &cobra.Command{
+		Use: "lint <file…>", Short: "Checks files in the catalogue's format", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cat, err := rules.LoadCatalogue(args...)
+			if err != nil {
+				return err
+			}
+			var errs []error
+			for _, p := range cat.Lint() {
+				errs = append(errs, errors.New(p))
+			}
+			if len(errs) > 0 {
+				return errors.Join(errs...)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "nothing to complain about")
+			return nil
+		},
+	}
+	services.AddCommand(list, show, search, lint)
+	return services
+}
+
+// withCatalogue calls f with the catalogue and the files of --catalogue.
+func withCatalogue(cmd *cobra.Command, f func(*rules.Catalogue) error) error {
+	files, _ := cmd.Flags().GetStringSlice("catalogue")
+	cmd.SilenceUsage = true
+	cat, err := rules.LoadCatalogue(files...)
+	if err != nil {
+		return err
+	}
+	return f(cat)
+}
+
+func listServices(w io.Writer, cat *rules.Catalogue, keep func(*rules.Service) bool) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	n := 0
+	for _, s := range cat.Services() {
+		if keep(s) {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", s.ID, s.Categories, s.Name, s.Class)
+			n++
+		}
+	}
+	if n == 0 {
+		return errors.New("no service")
+	}
+	return t.Flush()
+}
+
+func mentions(s *rules.Service, text string) bool {
+	has := func(v string) bool { return strings.Contains(strings.ToLower(v), text) }
+	if has(s.ID) || has(s.Name) || s.Profile != nil && has(s.Profile.Vendor) {
+		return true
+	}
+	for _, h := range s.Hosts {
+		if has(h.Name) || strings.HasSuffix(text, "."+h.Name) {
+			return true
+		}
+	}
+	for _, c := range s.Cookies {
+		if has(c.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// facts are what `show` prints and the cookie policy lists; what is not known is left out.
+type facts struct {
+	ID         string         `json:"id"`
+	Name       string         `json:"name"`
+	Categories []string       `json:"categories"`
+	Class      string         `json:"class,omitempty"`
+	Reason     string         `json:"reason,omitempty"`
+	Hosts      []string       `json:"hosts,omitempty"`
+	Paths      []string       `json:"paths,omitempty"`
+	Cookies    []cookieFacts  `json:"cookies,omitempty"`
+	Profile    *rules.Profile `json:"profile,omitempty"`
+	Source     string         `json:"source,omitempty"`
+}
+
+type cookieFacts struct {
+	Name     string `json:"name"`
+	Domain   string `json:"domain,omitempty"`
+	Type     string `json:"type,omitempty"`
+	Party    string `json:"party,omitempty"`
+	Lifetime string `json:"lifetime,omitempty"`
+	Purpose  string `json:"purpose,omitempty"`
+}
+
+func serviceFacts(s *rules.Service) facts {
+	f := facts{ID: s.ID, Name: s.Name, Categories: s.Categories.Names(), Class: s.Class, Reason: s.Reason, Profile: s.Profile, Source: s.Source}
+	for _, h := range s.Hosts {
+		f.Hosts = append(f.Hosts, h.Name)
+	}
+	for _, r := range s.Rules {
+		p := r.Host + r.Path
+		if r.Query != "" {
+			p += "?" + r.Query
+		}
+		f.Paths = append(f.Paths, p)
+	}
+	for _, c := range s.Cookies {
+		f.Cookies = append(f.Cookies, cookieFacts{c.Name, c.Domain, c.Type, c.Party, c.Lifetime, c.Purpose})
+	}
+	return f
+}
+
+// showService prints a service for people.
+func showService(w io.Writer, s *rules.Service) error {
+	f := serviceFacts(s)
+	field := func(name string, values ...string) {
+		for i, v := range values {
+			if v == "" {
+				continue
+			}
+			if i > 0 {
+				name = ""
+			}
+			fmt.Fprintf(w, "%-14s %s\n", name, strings.Join(wrap(v, 96), "\n"+strings.Repeat(" ", 15)))
+		}
+	}
+	field("service", f.Name+" ("+f.ID+")")
+	field("category", strings.Join(f.Categories, ", "))
+	field("class", f.Class)
+	field("reason", f.Reason)
+	field("hosts", f.Hosts...)
+	field("paths", f.Paths...)
+	for i, c := range f.Cookies {
+		name := "cookies"
+		if i > 0 {
+			name = ""
+		}
+		text := c.Name
+		for _, v := range []string{c.Domain, c.Party, c.Type, c.Lifetime, c.Purpose} {
+			if v != "" {
+				text += ", " + v
+			}
+		}
+		fmt.Fprintf(w, "%-14s %s\n", name, strings.Join(wrap(text, 96), "\n"+strings.Repeat(" ", 17)))
+	}
+	if p := f.Profile; p != nil {
+		field("vendor", strings.TrimSuffix(p.Vendor+", "+p.Country, ", "))
+		field("does", p.What)
+		field("tracks", p.Tracks)
+		field("data", p.Data)
+		field("role", p.Role)
+		field("data location", p.DataLocation)
+		field("transfers", p.Transfers)
+		field("legal basis", p.LegalBasis)
+		field("why consent", p.WhyConsent)
+		field("risk", p.Risk)
+		field("regulations", p.Regulations...)
+		field("DPIA", p.DPIA)
+		field("to deploy", p.Deploy...)
+		field("consent text", p.ConsentText)
+		field("alternatives", strings.Join(p.Alternatives, ", "))
+		for i, src := range p.Sources {
+			name := "sources"
+			if i > 0 {
+				name = ""
+			}
+			fmt.Fprintf(w, "%-14s %s: %s (%s)\n", name, src.Fact, src.From, src.Date)
+		}
+	}
+	field("defined at", f.Source)
+	return nil
+}
+
+// wrap cuts text into lines of up to n bytes at spaces.
+func wrap(text string, n int) (lines []string) {
+	line := ""
+	for _, w := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(w) > n {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += w
+	}
+	return append(lines, line)
+}
+
+// explainCommand is `caddy consent explain`.
+func explainCommand() *cobra.Command {
+	kinds := []string{}
+	for k := rules.KindScript; int(k) < rules.Kinds; k++ {
+		if k != rules.KindCookie {
+			kinds = append(kinds, k.String())
+		}
+	}
+	cmd := &cobra.Command{
+		Use:   "explain <url> [--from <page-url>] [--kind <kind>] [--consent <categories>]",
+		Short: "Says what would happen to a resource, and which rule decides",
+		Long: `
+Says what would happen to a URL in a page, for a visitor who allows the
+categories of --consent (with dots between; none by default), and which entry
+of the catalogue decides. --kind is what asks for it: ` + strings.Join(kinds, ", ") + `.`,
+		Args: cobra.ExactArgs(1),
+	}
+	cmd.Flags().StringP("from", "f", "https://your-site.example/", "URL of the page that it stands in")
+	cmd.Flags().StringP("kind", "k", "script", "What asks for it")
+	cmd.Flags().StringP("consent", "", "", "Categories that the visitor allows, such as preferences.statistics")
+	cmd.Flags().StringP("unclassified", "", "", "The option of the directive: "+strings.Join(rules.UnclassifiedWords, ", "))
+	cmd.Flags().StringSliceP("catalogue", "c", nil, "Catalogue files that extend or replace entries")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		get := func(name string) string { v, _ := cmd.Flags().GetString(name); return v }
+		from, err := url.Parse(get("from"))
+		if err != nil || from.Host == "" || from.Scheme != "http" && from.Scheme != "https" {
+			return fmt.Errorf("--from %q is not the URL of a page, such as https://shop.example/cart", get("from"))
+		}
+		kind := rules.Kind(0)
+		for k := rules.KindScript; int(k) < rules.Kinds; k++ {
+			if k.String() == get("kind") && k != rules.KindCookie {
+				kind = k
+			}
+		}
+		if kind == 0 {
+			return fmt.Errorf("unknown kind %q%s", get("kind"), rules.DidYouMean(get("kind"), kinds))
+		}
+		allowed := rules.SetOf(rules.Necessary)
+		for _, name := range strings.FieldsFunc(get("consent"), func(r rune) bool { return r == '.' || r == ',' }) {
+			c, err := rules.ParseCategory(name)
+			if err != nil {
+				return err
+			}
+			allowed |= rules.SetOf(c)
+		}
+		return withCatalogue(cmd, func(cat *rules.Catalogue) error {
+			site, err := rules.NewSite(cat, rules.SiteConfig{Unclassified: get("unclassified")})
+			if err != nil {
+				return err
+			}
+			page := rules.NewPage(from.Scheme, from.Host).At(from.RequestURI())
+			d := site.For(rules.Grants{Allowed: allowed}).Decide(rules.Resource{Kind: kind, URL: args[0], Page: page})
+			return explain(cmd.OutOrStdout(), cat, d)
+		})
+	}
+	return cmd
+}
+
+// explain prints a decision and where its rule stands.
+func explain(w io.Writer, cat *rules.Catalogue, d rules.Decision) error {
+	action := "passes"
+	if d.Action == rules.Block {
+		action = "is blocked"
+	}
+	host := d.Host
+	if host == "" {
+		host = "no host"
+	}
+	fmt.Fprintf(w, "%-10s %s\n", "it", action)
+	fmt.Fprintf(w, "%-10s %s\n", "host", host)
+	switch {
+	case d.Ambiguous:
+		fmt.Fprintf(w, "%-10s it cannot be told how a browser reads it (%s)\n", "why", d.Rule)
+		return nil
+	case d.Rule == "":
+		fmt.Fprintf(w, "%-10s it is the page's own, or contacts nobody\n", "why")
+		return nil
+	case d.Unclassified:
+		fmt.Fprintf(w, "%-10s no rule knows the host; settle it with: allow %s, or: block <category> %s\n", "why", d.Host, d.Host)
+		return nil
+	}
+	fmt.Fprintf(w, "%-10s %s\n", "rule", d.Rule)
+	fmt.Fprintf(w, "%-10s %s\n", "category", d.Categories)
+	if s, ok := cat.Service(d.Service); ok {
+		fmt.Fprintf(w, "%-10s %s (%s)\n", "service", s.Name, s.ID)
+		fmt.Fprintf(w, "%-10s %s\n", "at", ruleSource(s, d.Rule))
+	}
+	return nil
+}
+
+// ruleSource returns the file:line of the rule in a service's entry.
+func ruleSource(s *rules.Service, rule string) string {
+	for _, h := range s.Hosts {
+		if rule == "host:"+h.Name {
+			return h.Source
+		}
+	}
+	for _, r := range s.Rules {
+		path := "path:" + r.Host + r.Path
+		if r.Query != "" {
+			path += "?" + r.Query
+		}
+		if rule == path {
+			return r.Source
+		}
+	}
+	return s.Source
+}

@@ -1,0 +1,68 @@
+package caddymodule
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// run returns what a command prints.
+func run(t *testing.T, cmd *cobra.Command, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.SetArgs(args)
+	err := cmd.Execute()
+	return out.String(), err
+}
+
+func TestServiceCommands(t *testing.T) {
+	dir := t.TempDir()
+	own := filepath.Join(dir, "own.yaml")
+	broken := filepath.Join(dir, "broken.yaml")
+	for file, text := range map[string]string{own: "- id: our-widget\n  name: Our widget\n  category: preferences\n  hosts: [widget.example]\n", broken: "- id: our-widget\n  name: Our widget\n  categry: preferences\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		cmd  *cobra.Command
+		args string
+		want string // of the output, or of the error
+		ok   bool
+	}{
+		{"a full profile", servicesCommand(), "show aircall", "transfers", true},
+		{"as JSON", servicesCommand(), "show aircall --json", `"legal_basis": "`, true},
+		{"a near miss", servicesCommand(), "show aircal", `did you mean "aircall"?`, false},
+		{"by host", servicesCommand(), "search static.hotjar.com", "session-replay", true},
+		{"by cookie", servicesCommand(), "search _hjsession", "hotjar", true},
+		{"nothing found", servicesCommand(), "search nothing-is-called-so", "no service", false},
+		{"one category", servicesCommand(), "list --category preferences", "aircall", true},
+		{"a site's own file", servicesCommand(), "show our-widget -c " + own, "widget.example", true},
+		{"a sound file", servicesCommand(), "lint " + own, "nothing to complain about", true},
+		{"a broken file", servicesCommand(), "lint " + broken, "broken.yaml:", false},
+		{"a script that is blocked", explainCommand(), "https://www.googletagmanager.com/gtag/js?id=G-1", "is blocked", true},
+		{"and where its rule stands", explainCommand(), "https://www.googletagmanager.com/gtag/js?id=G-1", "analytics.yaml:", true},
+		{"once it is allowed", explainCommand(), "https://www.googletagmanager.com/gtag/js?id=G-1 --consent statistics", "passes", true},
+		{"a host that nobody knows", explainCommand(), "//x.example/a.js", "block <category> x.example", true},
+		{"its own", explainCommand(), "/a.js --from https://shop.example/cart", "the page's own", true},
+		{"a wrong kind", explainCommand(), "/a.js --kind scrpt", `did you mean "script"?`, false},
+		{"no page", explainCommand(), "/a.js --from shop.example", "is not the URL of a page", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := run(t, tt.cmd, strings.Fields(tt.args)...)
+			if err != nil {
+				out += err.Error()
+			}
+			if (err == nil) != tt.ok || !strings.Contains(out, tt.want) {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}

@@ -82,7 +82,7 @@ func globalApp(option any) (*App, error) {
 
 // options are the names of all sub-directives.
 var options = []string{"mode", "unclassified", "unclassified_cookies", "service", "allow", "block", "cookie", "essential",
-	"first_party", "collector", "max_age", "cookie_domain", "clear_site_data", "read", "bridge", "catalogue", "cookie_name", "endpoint", "fail", "no_transform", "policy_revision", "log_resources", "csp"}
+	"first_party", "collector", "max_age", "cookie_domain", "clear_site_data", "read", "bridge", "placeholder", "catalogue", "cookie_name", "endpoint", "fail", "no_transform", "policy_revision", "log_resources", "csp"}
 
 // UnmarshalCaddyfile sets up h from Caddyfile tokens. Syntax:
 //
@@ -102,6 +102,7 @@ var options = []string{"mode", "unclassified", "unclassified_cookies", "service"
 //	    clear_site_data      cache|storage...
 //	    read                 <manager>|auto [{ map <name...> <category>; implied }]
 //	    bridge               off|on
+//	    placeholder          <manager> [{ map <category|service...> <name> }]
 //	    catalogue            <file...>
 //	    cookie_name          <name>
 //	    endpoint             <path>
@@ -192,6 +193,9 @@ func (h *Handler) checkLines(lines []caddyfile.Segment) error {
 		if _, err := rules.NewSite(cat, sofar.siteOptions()); err != nil {
 			return fail(line, err)
 		}
+		if err := sofar.Placeholder.check(cat); err != nil {
+			return fail(line, err)
+		}
 	}
 	for _, line := range lines {
 		if line.Directive() == "csp" && h.CSP == "enforce" && h.Unclassified != "block" {
@@ -272,6 +276,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 		return nil
 	case "read":
 		return h.unmarshalRead(d)
+	case "placeholder":
+		return h.unmarshalPlaceholder(d)
 	case "cookie_domain":
 		return oneWord(d, &h.CookieDomain, nil)
 	case "clear_site_data":

@@ -91,6 +91,10 @@ type Handler struct {
 	// them: a small script in each page reports them. Default `off`.
 	Bridge string `json:"bridge,omitempty"`
 
+	// Placeholder names the site's own consent manager that shall revive what was blocked. By default
+	// placeholders are our own, and pages load once more after a choice.
+	Placeholder *Placeholder `json:"placeholder,omitempty"`
+
 	// Catalogue lists files in the catalogue's format that extend or override its entries.
 	Catalogue []string `json:"catalogue,omitempty"`
 
@@ -143,6 +147,7 @@ type Handler struct {
 	pages    *pageCache
 	reader   *consent.Reader
 	sheets   *sheets
+	dialect  *rewriter.Dialect
 	records  *consent.Cache
 	nested   *atomic.Bool // a doubled directive has been reported
 	plain    *atomic.Bool // missing compression has been reported
@@ -228,6 +233,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.reader, err = h.newReader(h.records); err != nil {
 		return err
 	}
+	if h.dialect, err = h.newDialect(); err != nil {
+		return err
+	}
 	if h.app != nil {
 		h.app.add(h)
 	}
@@ -286,6 +294,9 @@ func (h *Handler) checkOptions() error {
 		errs = append(errs, fmt.Errorf("policy_revision: %q: use up to 64 letters, digits, dashes and underscores", h.Revision))
 	}
 	if _, err := h.newReader(nil); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := h.newDialect(); err != nil {
 		errs = append(errs, err)
 	}
 	if _, err := parseLifetime(h.MaxAge); h.MaxAge != "" && err != nil {

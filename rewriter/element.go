@@ -285,6 +285,9 @@ func (r *Rewriter) judge(at int, kind rules.Kind, url []byte) rules.Decision {
 
 // block renames an attribute with all its duplicates, and says on the element which rule asked for it.
 func (r *Rewriter) block(rd *reader, a attr, d rules.Decision) {
+	if r.dialect(rd) && r.blockAs(rd, a, d) {
+		return
+	}
 	r.mark(rd, d, "")
 	for _, b := range rd.attrs {
 		if b.id == a.id && (a.id != atEvent && a.id != atLazySrc && a.id != atLazySrcset && a.id != atPaint && a.id != atValues || b.name == a.name) {

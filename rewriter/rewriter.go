@@ -62,6 +62,10 @@ type Options struct {
 	// it has no head tag; of an XML document into none.
 	Head string
 
+	// Dialect, if not nil, is the consent manager's that shall revive the placeholders. What it cannot
+	// revive, and documents within documents, get our own.
+	Dialect *Dialect
+
 	// MaxTag is the longest start tag, in bytes, that is read as a whole (DefaultMaxTag if 0).
 	// A longer one streams on; what could fetch in its unread part is renamed.
 	MaxTag int

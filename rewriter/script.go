@@ -72,6 +72,9 @@ func (r *Rewriter) scriptElement(rd *reader) {
 
 // blockScript makes a script inert: text/plain becomes its only type, and its sources go.
 func (r *Rewriter) blockScript(rd *reader, d rules.Decision) {
+	if r.dialect(rd) && r.blockScriptAs(rd, d) {
+		return
+	}
 	r.mark(rd, d, ` type="text/plain"`)
 	for _, a := range rd.attrs {
 		switch a.id {

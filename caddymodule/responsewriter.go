@@ -324,7 +324,7 @@ func (rw *responseWriter) decide(first []byte) {
 		}
 	}
 	rw.warnUncompressed(h)
-	rw.startRewriter(codings, rewriter.Options{XML: xml, Head: rw.h.bridgeTag(), Saw: rw.saw})
+	rw.startRewriter(codings, rewriter.Options{XML: xml, Head: rw.h.bridgeTag(), Saw: rw.saw, Dialect: rw.h.dialect})
 	rw.documentHeader(false, true)
 	if rw.h.shadow {
 		rw.commit(observe, "clean")

@@ -29,6 +29,7 @@ const maxForm = 16 << 10
 type choicePage struct {
 	Host       string
 	Action     string
+	Policy     string
 	Return     string
 	Status     string
 	Saved      bool
@@ -66,6 +67,11 @@ func (h *Handler) serveEndpoint(w http.ResponseWriter, r *http.Request, page *ru
 			return methodNotAllowed(w, "POST")
 		}
 		return h.serveChoice(w, r, page, st)
+	case "/policy", "/policy.json":
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			return methodNotAllowed(w, "GET, HEAD")
+		}
+		return h.servePolicy(w, r, page, rest == "/policy.json")
 	case "/bridge.js":
 		if h.Bridge == "" {
 			http.NotFound(w, r)
@@ -103,7 +109,7 @@ func methodNotAllowed(w http.ResponseWriter, allow string) error {
 
 // serveChoicePage shows the categories with the visitor's state. It changes nothing.
 func (h *Handler) serveChoicePage(w http.ResponseWriter, r *http.Request, page *rules.Page, st consent.State) error {
-	p := choicePage{Host: page.Host(), Action: h.Endpoint + "/choice", Return: returnPath(r.URL.Query().Get("return")), GPC: st.Grants.GPC}
+	p := choicePage{Host: page.Host(), Action: h.Endpoint + "/choice", Policy: h.Endpoint + "/policy", Return: returnPath(r.URL.Query().Get("return")), GPC: st.Grants.GPC}
 	if p.Return == "/" {
 		p.Return = refererPath(r, h.Endpoint)
 	}

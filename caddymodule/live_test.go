@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -182,7 +181,7 @@ func TestAdminSpeaksOfTheRunningConfiguration(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := currentApp(); got != step.want {
-			t.Fatal(fmt.Sprintf("another app is in force after %v", step))
+			t.Fatalf("another app is in force after %v", step)
 		}
 	}
 }

@@ -53,7 +53,7 @@ type loggedResource struct {
 type resourceList []loggedResource
 
 // resourcePool holds empty lists.
-var resourcePool = sync.Pool{New: func() any { return make(resourceList, 0, 32) }}
+var resourcePool = sync.Pool{New: func() any { return &resourceList{} }}
 
 // resource notes a blocked or unclassified resource.
 func (rec *record) resource(res rules.Resource, d rules.Decision) {
@@ -77,7 +77,7 @@ func (rec *record) resource(res rules.Resource, d rules.Decision) {
 		return
 	}
 	if rec.resources == nil {
-		rec.resources = resourcePool.Get().(resourceList)
+		rec.resources = *resourcePool.Get().(*resourceList)
 	}
 	rec.resources = append(rec.resources, loggedResource{kind: res.Kind, action: d.Action, host: strings.Clone(d.Host),
 		service: d.Service, category: d.Categories.String(), rule: d.Rule, ambiguous: d.Ambiguous, count: 1})
@@ -120,7 +120,8 @@ func (rec *record) log(status int) {
 	if list := rec.resources; list != nil {
 		defer func() {
 			clear(list)
-			resourcePool.Put(list[:0])
+			list = list[:0]
+			resourcePool.Put(&list)
 			rec.resources = nil
 		}()
 	}

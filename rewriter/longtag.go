@@ -125,7 +125,7 @@ func hostKnown(v []byte) bool {
 	if i := bytes.IndexByte(v, ':'); i >= 0 && i < 16 {
 		v = v[i+1:]
 	}
-	return bytes.IndexAny(bytes.TrimLeft(v, "/\\\t\n\r"), `/\?#`) >= 0
+	return bytes.ContainsAny(bytes.TrimLeft(v, "/\\\t\n\r"), `/\?#`)
 }
 
 // onlyData reports whether every reference that begins in a style value is a data: URL, and the

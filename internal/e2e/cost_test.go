@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -137,7 +138,7 @@ func dialKeepAlive(t testing.TB, addr string) *keepAlive {
 		t.Fatal(err)
 	}
 	k.conn = conn
-	k.tr = &http.Transport{DisableCompression: true, Dial: func(_, _ string) (net.Conn, error) { return conn, nil }}
+	k.tr = &http.Transport{DisableCompression: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}
 	return k
 }
 

@@ -221,8 +221,9 @@ func cookiebot(v string, _ *mapping) answer {
 		return answer{verdict: decided}
 	}
 	v = unquote(v)
-	inner, ok := strings.CutPrefix(v, "{")
-	if inner, ok = strings.CutSuffix(inner, "}"); !ok || len(v) < 2 || v[0] != '{' {
+	inner, opened := strings.CutPrefix(v, "{")
+	inner, closed := strings.CutSuffix(inner, "}")
+	if !opened || !closed {
 		return answer{}
 	}
 	seen := make(map[string]string, 10)

@@ -15,7 +15,7 @@ import (
 const (
 	maxExpiries     = 60
 	maxExpiryBytes  = 6 << 10
-	maxExpiryPaths  = 3
+	maxExpiryPaths  = 7 // three folders with and without their slash, and the path itself
 	maxExpiryParent = 3
 )
 
@@ -45,11 +45,10 @@ func (h *Handler) expireCookies(head http.Header, page *rules.Page, policy *rule
 				continue
 			}
 			seen = append(seen, p.Name)
-			if !e.add(p.Name, h.cookieParents(page.Host(), !d.Unclassified)) {
-				return
-			}
+			e.cookies = append(e.cookies, ending{name: p.Name, domains: h.cookieParents(page.Host(), !d.Unclassified)})
 		}
 	}
+	e.write()
 }
 
 // cookieParents returns the domains above host on which a cookie may be ended.
@@ -70,57 +69,70 @@ func (h *Handler) cookieParents(host string, known bool) (domains []string) {
 	return domains
 }
 
-type expiry struct {
-	head   http.Header
-	secure bool
-	paths  []string
-	lines  int
-	bytes  int
+// ending is a cookie that has to go, and the domains on which it may stand.
+type ending struct {
+	name    string
+	domains []string
 }
 
-// add writes the lines that end one cookie and reports whether there is room for more.
-func (e *expiry) add(name string, domains []string) bool {
-	prefix := strings.ToLower(name)
-	host, secure := strings.HasPrefix(prefix, "__host-"), strings.HasPrefix(prefix, "__secure-")
+type expiry struct {
+	head    http.Header
+	secure  bool
+	paths   []string
+	cookies []ending
+	lines   int
+	bytes   int
+}
+
+// write ends each cookie where it most likely stands, then deeper down, as far as there is room.
+func (e *expiry) write() {
 	attrs := ""
 	if e.secure {
 		attrs = "; Secure"
-	} else if host || secure {
-		return true // browsers have no such cookie here
 	}
-	if !e.line(name + expired + "/" + attrs) {
-		return false
-	}
-	if e.secure {
-		// A partitioned cookie stands in a jar of its own.
-		if !e.line(name + expired + "/; Secure; SameSite=None; Partitioned") {
-			return false
+	for _, c := range e.cookies {
+		prefix := strings.ToLower(c.name)
+		if !e.secure && (strings.HasPrefix(prefix, "__host-") || strings.HasPrefix(prefix, "__secure-")) {
+			continue // browsers have no such cookie here
+		}
+		e.line(c.name + expired + "/" + attrs)
+		if e.secure {
+			// A partitioned cookie stands in a jar of its own.
+			e.line(c.name + expired + "/; Secure; SameSite=None; Partitioned")
+		}
+		if c.hostOnly() {
+			continue
+		}
+		for _, d := range c.domains {
+			e.line(c.name + expired + "/; Domain=" + d + attrs)
 		}
 	}
-	if host {
-		return true
-	}
-	for _, d := range domains {
-		if !e.line(name + expired + "/; Domain=" + d + attrs) {
-			return false
+	for _, c := range e.cookies {
+		for _, p := range e.paths {
+			if !c.hostOnly() {
+				e.line(c.name + expired + p + attrs)
+			}
 		}
 	}
-	for _, p := range e.paths {
-		if !e.line(name + expired + p + attrs) {
-			return false
+	for _, c := range e.cookies {
+		for _, p := range e.paths {
+			for _, d := range c.domains {
+				if !c.hostOnly() {
+					e.line(c.name + expired + p + "; Domain=" + d + attrs)
+				}
+			}
 		}
 	}
-	return true
 }
 
-func (e *expiry) line(l string) bool {
-	if e.lines == maxExpiries || e.bytes+len(l) > maxExpiryBytes {
-		return false
+func (c *ending) hostOnly() bool { return strings.HasPrefix(strings.ToLower(c.name), "__host-") }
+
+func (e *expiry) line(l string) {
+	if e.lines < maxExpiries && e.bytes+len(l) <= maxExpiryBytes {
+		e.lines++
+		e.bytes += len(l)
+		e.head.Add("Set-Cookie", l)
 	}
-	e.lines++
-	e.bytes += len(l)
-	e.head.Add("Set-Cookie", l)
-	return true
 }
 
 // cookiePaths returns what a cookie's path may be below the root (RFC 6265, 5.1.4): the request's path
@@ -131,7 +143,7 @@ func cookiePaths(path string) (paths []string) {
 	}
 	for i := len(path) - 1; i > 0 && len(paths) < maxExpiryPaths; i-- {
 		if path[i] == '/' {
-			paths = append(paths, path[:i])
+			paths = append(paths, path[:i+1], path[:i]) // both are in use, and they differ
 		} else if i == len(path)-1 {
 			paths = append(paths, path)
 		}

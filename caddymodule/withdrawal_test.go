@@ -41,7 +41,9 @@ func TestCookiesOfAWithdrawnCategoryEnd(t *testing.T) {
 		want []string
 	}{
 		{"a known name: on the host, its parents and the request's folders", Handler{}, "www.shop.example", []string{"GET /a/b/c", "Cookie: _ga=GA1.2; sid=1; consent=v1:none"},
-			[]string{"_ga /", "_ga / www.shop.example", "_ga / shop.example", "_ga /a/b/c", "_ga /a/b", "_ga /a"}},
+			[]string{"_ga /", "_ga / www.shop.example", "_ga / shop.example", "_ga /a/b/c", "_ga /a/b/", "_ga /a/b", "_ga /a/", "_ga /a",
+				"_ga /a/b/c www.shop.example", "_ga /a/b/c shop.example", "_ga /a/b/ www.shop.example", "_ga /a/b/ shop.example", "_ga /a/b www.shop.example", "_ga /a/b shop.example",
+				"_ga /a/ www.shop.example", "_ga /a/ shop.example", "_ga /a www.shop.example", "_ga /a shop.example"}},
 		{"an unknown name stays where it is", Handler{}, "www.shop.example", []string{"Cookie: who=1; consent=v1:none"}, nil},
 		{"an unknown name that is blocked: on the host only", Handler{UnclassifiedCookies: "block"}, "www.shop.example", []string{"Cookie: who=1; consent=v1:none"}, []string{"who /"}},
 		{"and within cookie_domain", Handler{UnclassifiedCookies: "block", CookieDomain: "shop.example"}, "a.b.shop.example", []string{"Cookie: who=1"},
@@ -108,7 +110,7 @@ func TestChoiceThatTakesBack(t *testing.T) {
 	s.host = "shop.example"
 	form := []string{"Content-Type: application/x-www-form-urlencoded", "Sec-Fetch-Site: same-origin"}
 	a := s.send(t, "/.consent/choice", "decision=reject_all&return=/shop/cart", append(form, "Cookie: consent=v1:statistics; _ga=1; sid=2")...)
-	want := []string{"_ga /", "_ga / shop.example", "_ga /shop/cart", "_ga /shop"}
+	want := []string{"_ga /", "_ga / shop.example", "_ga /shop/cart", "_ga /shop/", "_ga /shop", "_ga /shop/cart shop.example", "_ga /shop/ shop.example", "_ga /shop shop.example"}
 	if got := expiries(a); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}

@@ -324,14 +324,19 @@ func (rw *responseWriter) decide(first []byte) {
 		}
 	}
 	rw.warnUncompressed(h)
-	rw.startRewriter(codings, rewriter.Options{XML: xml, Head: rw.h.bridgeTag(), Saw: rw.saw, Dialect: rw.h.dialect})
+	rw.rewriteBody(codings, rewriter.Options{XML: xml, Head: rw.h.bridgeTag(), Saw: rw.saw, Dialect: rw.h.dialect})
+}
+
+// rewriteBody sends the body through the rewriter, or in shadow mode a copy of it.
+func (rw *responseWriter) rewriteBody(codings []string, o rewriter.Options) {
+	rw.startRewriter(codings, o)
 	rw.documentHeader(false, true)
 	if rw.h.shadow {
 		rw.commit(observe, "clean")
 		return
 	}
 	if len(codings) > 0 {
-		h.Del("Content-Encoding")
+		rw.Header().Del("Content-Encoding")
 	}
 	rw.commit(rewrite, "clean")
 }

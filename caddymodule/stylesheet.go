@@ -157,16 +157,7 @@ func (rw *responseWriter) decideSheet(first []byte, bodyless bool, codings []str
 		rw.commit(pass, "all_allowed")
 		return
 	}
-	rw.startRewriter(codings, rewriter.Options{CSS: true})
-	rw.documentHeader(false, true)
-	if rw.h.shadow {
-		rw.commit(observe, "clean")
-		return
-	}
-	if len(codings) > 0 {
-		h.Del("Content-Encoding")
-	}
-	rw.commit(rewrite, "clean")
+	rw.rewriteBody(codings, rewriter.Options{CSS: true})
 }
 
 // untouchedSheet reports whether style sheets pass as they are.

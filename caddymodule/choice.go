@@ -190,8 +190,8 @@ func (h *Handler) serveChoice(w http.ResponseWriter, r *http.Request, page *rule
 			back = u.EscapedPath()
 		}
 		h.expireCookies(w.Header(), page, h.site().For(g), r.Header["Cookie"], back)
-		if v := h.clearSiteData(); v != "" && st.Grants.Allowed&^g.Allowed&rules.Optional != 0 {
-			w.Header().Set("Clear-Site-Data", v)
+		if st.Grants.Allowed&^g.Allowed&rules.Optional != 0 {
+			w.Header().Set("Clear-Site-Data", h.clearSiteData())
 		}
 	}
 	h.count(choiceEvent, decision)

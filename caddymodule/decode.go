@@ -74,7 +74,7 @@ func (d *decoder) run(codings []string, out io.Writer, yield func(struct{}) bool
 		var err error
 		switch codings[i] {
 		case "gzip", "x-gzip":
-			src, err = gzip.NewReader(src)
+			src, err = newGunzip(src)
 		case "deflate":
 			src, err = newInflate(src)
 		case "br":
@@ -97,6 +97,35 @@ func (d *decoder) run(codings []string, out io.Writer, yield func(struct{}) bool
 	}
 	_, err := io.CopyBuffer(writerOnly{out}, readerOnly{src}, make([]byte, 32<<10))
 	return err
+}
+
+// gunzip reads the members of a gzip body (RFC 1952, 2.2). What follows the last one and is none is
+// left out, as browsers do.
+type gunzip struct {
+	src *bufio.Reader
+	z   *gzip.Reader
+}
+
+func newGunzip(src io.Reader) (io.Reader, error) {
+	br := bufio.NewReader(src)
+	z, err := gzip.NewReader(br)
+	if err != nil {
+		return nil, err
+	}
+	z.Multistream(false)
+	return &gunzip{br, z}, nil
+}
+
+func (g *gunzip) Read(p []byte) (int, error) {
+	n, err := g.z.Read(p)
+	if err != io.EOF {
+		return n, err
+	}
+	if g.z.Reset(g.src) != nil {
+		return n, io.EOF
+	}
+	g.z.Multistream(false)
+	return n, nil
 }
 
 // newInflate reads deflate as browsers do: zlib as the standard says, or raw (RFC 9110, 8.4.1.2).

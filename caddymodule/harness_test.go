@@ -21,6 +21,7 @@ import (
 type site struct {
 	*httptest.Server
 	h       *Handler
+	next    caddyhttp.HandlerFunc
 	logs    *observer.ObservedLogs
 	host    string // of requests, if not the server's address
 	trusted bool   // requests come through a trusted proxy
@@ -39,7 +40,7 @@ func newSite(t *testing.T, h *Handler, next caddyhttp.HandlerFunc) *site {
 	}
 	core, logs := observer.New(zapcore.DebugLevel)
 	h.logger = zap.New(core)
-	s := &site{h: h, logs: logs}
+	s := &site{h: h, next: next, logs: logs}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		repl := caddy.NewReplacer()
 		r = caddyhttp.PrepareRequest(r, repl, w, nil)

@@ -57,6 +57,7 @@ type responseWriter struct {
 	aborted     bool // nothing more may be emitted
 	finished    bool // the handler is done: a late flush must not touch the connection
 	incremental bool
+	flushed     bool     // next has asked for what it wrote to go out
 	failed      string   // the cause for which the response is broken off
 	docRequest  bool     // the request may be answered with a document
 	suffix      string   // of entity tags
@@ -127,15 +128,22 @@ func (rw *responseWriter) Write(p []byte) (int, error) {
 			return 0, nil
 		}
 		rw.head = append(rw.head, p...)
-		if rw.decide(rw.head); rw.disp == undecided {
-			return n, nil
-		}
-		p, rw.head = rw.head, nil
+		return n, rw.decideHead()
 	}
 	if err := rw.body(p); err != nil {
 		return 0, err
 	}
 	return n, nil
+}
+
+// decideHead decides by what is held of the body, and sends it if that was enough.
+func (rw *responseWriter) decideHead() error {
+	if rw.decide(rw.head); rw.disp == undecided {
+		return nil
+	}
+	head := rw.head
+	rw.head = nil
+	return rw.body(head)
 }
 
 // body sends p the way that was decided.
@@ -148,6 +156,9 @@ func (rw *responseWriter) body(p []byte) error {
 		fallthrough
 	case pass:
 		_, err := rw.inner.Write(p)
+		if err == nil && rw.incremental {
+			err = rw.rc.Flush()
+		}
 		return err
 	}
 	if cause, err := rw.feed(p); err != nil {
@@ -158,9 +169,19 @@ func (rw *responseWriter) body(p []byte) error {
 		return err
 	}
 	if rw.incremental {
-		return rw.rc.Flush()
+		return rw.flush()
 	}
 	return nil
+}
+
+// flush sends all that is complete.
+func (rw *responseWriter) flush() error {
+	if rw.rewriter != nil {
+		if err := rw.rewriter.Flush(); err != nil {
+			return err
+		}
+	}
+	return rw.rc.Flush()
 }
 
 // feed hands p to the decoder or rewriter. cause is set if the body's coding is damaged.
@@ -237,22 +258,24 @@ func (rw *responseWriter) FlushError() error {
 	if rw.status == 0 {
 		rw.writeHeader(http.StatusOK)
 	}
-	if rw.disp == undecided {
-		return nil
-	}
-	if rw.rewriter != nil {
-		if err := rw.rewriter.Flush(); err != nil {
+	rw.flushed = true
+	if rw.disp == undecided && len(rw.head) > 0 {
+		if err := rw.decideHead(); err != nil {
 			return err
 		}
 	}
-	return rw.rc.Flush()
+	if rw.disp == undecided {
+		return nil
+	}
+	return rw.flush()
 }
 
 // decide settles what happens to the body, once header and first bytes say enough; first is nil
 // while there are none.
 func (rw *responseWriter) decide(first []byte) {
 	h := rw.Header()
-	bodyless := rw.r.Method == http.MethodHead || rw.status == http.StatusNoContent || rw.status == http.StatusNotModified
+	bodyless := rw.status == http.StatusNoContent || rw.status == http.StatusNotModified
+	head := rw.r.Method == http.MethodHead
 	ct, typed := contentType(h)
 	codings, known := splitCodings(h["Content-Encoding"])
 	if h.Get("Content-Type") == "" && strings.EqualFold(strings.TrimSpace(h.Get("X-Content-Type-Options")), "nosniff") {
@@ -262,8 +285,8 @@ func (rw *responseWriter) decide(first []byte) {
 		}
 		ct, typed = "text/plain", true
 	}
-	if !typed && !bodyless && len(codings) == 0 {
-		if len(first) < sniffLen && !rw.finished {
+	if !typed && !bodyless && !head && len(codings) == 0 {
+		if len(first) < sniffLen && !rw.finished && (len(first) == 0 || !rw.flushed && !rw.incremental) {
 			return // wait for bytes to sniff
 		}
 		// net/http would sniff what comes out of the rewriter.
@@ -276,7 +299,7 @@ func (rw *responseWriter) decide(first []byte) {
 		ct = "text/html" // a browser sniffs behind the coding
 	}
 	if ct == "text/css" && rw.sheetRequest {
-		rw.decideSheet(first, bodyless, codings, known)
+		rw.decideSheet(first, bodyless || head, codings, known)
 		return
 	}
 	document := ct == "text/html" || isXML(ct)
@@ -302,7 +325,7 @@ func (rw *responseWriter) decide(first []byte) {
 		rw.documentHeader(true, false)
 		rw.commit(pass, "all_allowed")
 		return
-	case rw.h.NoTransform == "pass" && httpguts.HeaderValuesContainsToken(h["Cache-Control"], "no-transform"):
+	case rw.h.keepsNoTransform(h):
 		rw.documentHeader(false, false)
 		rw.commit(pass, "passed:no_transform")
 		return
@@ -314,7 +337,7 @@ func (rw *responseWriter) decide(first []byte) {
 		return
 	}
 	xml := isXML(ct)
-	if xml && len(codings) == 0 {
+	if xml && len(codings) == 0 && !head {
 		if first == nil {
 			return // the first bytes may name the encoding
 		}
@@ -324,7 +347,21 @@ func (rw *responseWriter) decide(first []byte) {
 		}
 	}
 	rw.warnUncompressed(h)
+	if head {
+		rw.documentHeader(false, true)
+		if !rw.h.shadow {
+			h.Del("Content-Encoding")
+		}
+		rw.commit(pass, "passed:no_body")
+		return
+	}
 	rw.rewriteBody(codings, rewriter.Options{XML: xml, Head: rw.h.bridgeTag(), Saw: rw.saw, Dialect: rw.h.dialect})
+}
+
+// keepsNoTransform reports whether the upstream asks that its bytes stay as they are, and is to be heard
+// (RFC 9110, 7.7).
+func (h *Handler) keepsNoTransform(head http.Header) bool {
+	return h.NoTransform == "pass" && httpguts.HeaderValuesContainsToken(head["Cache-Control"], "no-transform")
 }
 
 // rewriteBody sends the body through the rewriter, or in shadow mode a copy of it.
@@ -469,14 +506,14 @@ func (rw *responseWriter) finish() (broken bool) {
 		rw.filterHeader()
 	}
 	if rw.disp == undecided && len(rw.head) > 0 {
-		rw.decide(rw.head)
-		if err := rw.body(rw.head); err != nil {
+		if err := rw.decideHead(); err != nil {
 			return true
 		}
 	}
 	if rw.disp == undecided {
-		rw.rec.document = rw.docRequest
-		rw.documentHeader(rw.untouched(), false)
+		if rw.rec.document = rw.docRequest; rw.docRequest {
+			rw.documentHeader(rw.untouched(), false)
+		}
 		rw.commit(pass, "passed:no_body")
 		return false
 	}

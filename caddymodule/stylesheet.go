@@ -129,6 +129,9 @@ func (rw *responseWriter) decideSheet(first []byte, bodyless bool, codings []str
 	case rw.status != http.StatusOK || state == sheetClean:
 		rw.commit(pass, "passed:not_html")
 		return
+	case rw.h.keepsNoTransform(h):
+		rw.commit(pass, "passed:no_transform")
+		return
 	case !known:
 		rw.refuse(causeEncoding)
 		return

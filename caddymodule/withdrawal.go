@@ -160,10 +160,8 @@ func isCookieName(name string) bool {
 // that log a visitor in stay.
 var clearSiteDataWords = []string{"cache", "storage"}
 
-// clearSiteData returns the header's value, "" for none (Clear Site Data, 3.1).
+// clearSiteData returns the header's value (Clear Site Data, 3.1): pages that were fetched ahead under the
+// old choice go in any case, which costs a visitor nothing.
 func (h *Handler) clearSiteData() string {
-	if len(h.ClearSiteData) == 0 {
-		return ""
-	}
-	return `"` + strings.Join(h.ClearSiteData, `", "`) + `"`
+	return `"` + strings.Join(append([]string{"prefetchCache", "prerenderCache"}, h.ClearSiteData...), `", "`) + `"`
 }

@@ -114,7 +114,7 @@ func TestChoiceThatTakesBack(t *testing.T) {
 	if got := expiries(a); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	if got := a.Header.Get("Clear-Site-Data"); got != `"cache", "storage"` {
+	if got := a.Header.Get("Clear-Site-Data"); got != `"prefetchCache", "prerenderCache", "cache", "storage"` {
 		t.Errorf("Clear-Site-Data: %s", got)
 	}
 	a = s.send(t, "/.consent/choice", "decision=accept_all", append(form, "Cookie: _ga=1")...)

@@ -151,6 +151,7 @@ type Handler struct {
 	records  *consent.Cache
 	nested   *atomic.Bool // a doubled directive has been reported
 	plain    *atomic.Bool // missing compression has been reported
+	outside  *atomic.Bool // a cache in front has been reported
 }
 
 // heldBytes bounds what all rewriters of the process hold back together.
@@ -186,7 +187,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return h.refer()
 	}
 	h.logger = ctx.Logger(h)
-	h.nested, h.plain, h.leftOut = new(atomic.Bool), new(atomic.Bool), new(atomic.Bool)
+	h.nested, h.plain, h.leftOut, h.outside = new(atomic.Bool), new(atomic.Bool), new(atomic.Bool), new(atomic.Bool)
 	h.counters, h.leaks, h.sheets = newCounters(), newLeakLog(), newSheets()
 	if h.CookieName == "" {
 		h.CookieName = defaultCookieName
@@ -364,6 +365,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		return next.ServeHTTP(w, r)
 	}
+	h.warnCacheOutside(r)
 	page := h.page(r)
 	state := h.readState(r)
 	h.expose(r, state)
@@ -417,6 +419,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	rec.log(rw.status)
 	return nil
+}
+
+// cacheHeaders are what shared caches and CDNs add to the requests that they pass on (RFC 8586 for
+// CDN-Loop; the others by their documentation), in canonical form.
+var cacheHeaders = [...]string{"Cdn-Loop", "Cf-Ray", "X-Varnish", "Fastly-Ff", "X-Amz-Cf-Id", "Akamai-Origin-Hop", "X-Azure-Ref"}
+
+// warnCacheOutside says once that a shared cache stands in front: one that is set to keep pages whatever
+// their header says would give one visitor's page to another.
+func (h *Handler) warnCacheOutside(r *http.Request) {
+	if h.outside.Load() {
+		return
+	}
+	for _, k := range cacheHeaders {
+		if _, ok := r.Header[k]; ok && h.outside.CompareAndSwap(false, true) {
+			h.logger.Warn("a shared cache stands in front of consent: it must keep to Cache-Control, since it would give the page of one visitor's choice to others; take pages out of rules such as cache everything",
+				zap.String("seen_by", k))
+			return
+		}
+	}
 }
 
 // serveConnect passes a tunnel on: a websocket over HTTP/2 or 3 (RFC 8441, RFC 9220), whose cookies are

@@ -303,7 +303,7 @@ func (rw *responseWriter) decide(first []byte) {
 		return
 	}
 	document := ct == "text/html" || isXML(ct)
-	if rw.status == http.StatusNotModified {
+	if bodyless {
 		document = rw.docRequest
 	}
 	if !document {

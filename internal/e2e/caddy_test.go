@@ -102,7 +102,11 @@ func (c *caddy) prepare(caddyfile string) string {
 		}
 		return fmt.Sprintf(":%d", p)
 	})
-	options := "\tadmin unix//" + c.socket() + "\n\tauto_https off\n"
+	auto := "off"
+	if strings.Contains(caddyfile, "tls internal") {
+		auto = "disable_redirects"
+	}
+	options := "\tadmin unix//" + c.socket() + "\n\tauto_https " + auto + "\n"
 	if i := globalOptions(caddyfile); i >= 0 {
 		return caddyfile[:i] + options + caddyfile[i:]
 	}

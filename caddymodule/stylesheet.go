@@ -60,13 +60,24 @@ func (s *sheets) hash(under, path string) uint64 {
 	return h.Sum64()
 }
 
-// version stands for the file's contents as far as the header tells.
+// version stands for the file's contents as far as the header tells, the same however they are coded:
+// nginx makes the entity tag of a compressed file weak, Apache and others add the coding to it.
 func (s *sheets) version(h http.Header) uint64 {
+	tag := strings.Trim(strings.TrimPrefix(h.Get("Etag"), "W/"), `"`)
+	for _, coding := range []string{"gzip", "br", "zstd", "deflate"} {
+		if base, ok := strings.CutSuffix(tag, coding); ok && base != "" && strings.ContainsAny(base[len(base)-1:], "-;:+.") {
+			tag = base[:len(base)-1]
+			break
+		}
+	}
 	var m maphash.Hash
 	m.SetSeed(s.seed)
-	for _, k := range []string{"Etag", "Last-Modified", "Content-Length", "Content-Encoding"} {
-		_, _ = m.WriteString(h.Get(k))
-		_ = m.WriteByte(0)
+	_, _ = m.WriteString(tag)
+	_ = m.WriteByte(0)
+	if date := h.Get("Last-Modified"); tag != "" || date != "" {
+		_, _ = m.WriteString(date)
+	} else {
+		_, _ = m.WriteString(h.Get("Content-Length") + " " + h.Get("Content-Encoding"))
 	}
 	return m.Sum64() & versionMask
 }

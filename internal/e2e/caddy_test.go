@@ -266,9 +266,12 @@ func get(t testing.TB, url string, header ...string) (*http.Response, []byte, er
 	req.Header.Set("Sec-Fetch-Dest", "document")
 	for _, h := range header {
 		name, value, _ := strings.Cut(h, ": ")
-		if name == "Host" {
+		switch name {
+		case "Host":
 			req.Host = value
 			continue
+		case "Sec-Fetch-Dest":
+			req.Header.Del(name)
 		}
 		req.Header.Add(name, value)
 	}

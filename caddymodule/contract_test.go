@@ -107,6 +107,57 @@ func TestResponses(t *testing.T) {
 	}
 }
 
+// Each cause is answered as the site says for it, and counted.
+func TestFailuresByCause(t *testing.T) {
+	for cause, next := range map[string]caddyhttp.HandlerFunc{
+		causeEncoding: respond(200, doc, html, "Content-Encoding: snappy"),
+		causeCharset:  respond(200, doc, "Content-Type: application/xhtml+xml; charset=none-such"),
+		causePartial:  respond(206, doc, html, "Content-Range: bytes 0-9/99"),
+	} {
+		for _, how := range []map[string]string{nil, {cause: "open"}, {"*": "open"}, {"*": "open", cause: "closed"}, {"*": "closed", cause: "open"}} {
+			s := newSite(t, &Handler{Fail: how}, next)
+			a := s.get(t)
+			open := how[cause] == "open" || how[cause] == "" && how["*"] == "open"
+			outcome := "failed:" + cause
+			if open {
+				outcome = "passed:" + cause
+			}
+			if (a.body == doc) != open || (a.StatusCode == http.StatusBadGateway) == open || s.outcome() != outcome {
+				t.Errorf("%s under %v: %d %q %s", cause, how, a.StatusCode, a.body, s.outcome())
+			}
+			n := s.h.counters.snapshot()
+			if n.Failures[cause] != 1 || n.Responses[outcome] != 1 {
+				t.Errorf("%s under %v is counted %v, failures %v", cause, how, n.Responses, n.Failures)
+			}
+		}
+	}
+}
+
+// Cookies of every kind of answer are filtered: redirects, errors, pictures, data, confirmations.
+func TestCookiesOfEveryAnswer(t *testing.T) {
+	for _, status := range []int{200, 204, 301, 302, 303, 304, 307, 401, 404, 410, 500, 503} {
+		for _, ct := range []string{"text/html", "application/json", "image/gif", "text/css", "application/pdf", "text/event-stream", ""} {
+			for _, method := range []string{"GET /", "HEAD /", "POST /", "OPTIONS /"} {
+				s := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+					w.Header()["set-cookie"] = []string{"_ga=1; Path=/", `s="a b`}
+					w.Header()["Set-Cookie"] = []string{"_fbp=1", "=nameless", "_gid=; Max-Age=0"}
+					if ct != "" {
+						w.Header().Set("Content-Type", ct)
+					}
+					w.WriteHeader(status)
+					return nil
+				})
+				a := s.get(t, method)
+				got := a.Header["Set-Cookie"]
+				slices.Sort(got)
+				if a.StatusCode != status || strings.Join(got, "|") != `=nameless|_gid=; Max-Age=0|s="a b` {
+					t.Errorf("%s, %d, %s: %d %q", method, status, ct, a.StatusCode, got)
+				}
+			}
+		}
+	}
+}
+
 func TestSetCookie(t *testing.T) {
 	lines := []string{
 		"session=1; Path=/; HttpOnly", "_ga=GA1; Path=/", "_ga=; Max-Age=0; Path=/", "_fbp=; expires=Thu, 01-Jan-1970 00:00:00 GMT",

@@ -517,7 +517,7 @@ func (rw *responseWriter) finish() (broken bool) {
 		rw.commit(pass, "passed:no_body")
 		return false
 	}
-	if rw.disp != rewrite && rw.disp != observe {
+	if rw.disp != rewrite && rw.disp != observe || rw.rewriter == nil { // a copy that could not be read is given up
 		return false
 	}
 	if rw.decoder != nil {

@@ -157,6 +157,9 @@ func TestDamagedUpstreams(t *testing.T) {
 		{"dies in the middle of a chunk", "Content-Type: text/html\r\nTransfer-Encoding: chunked", "40\r\n<p>hello</p><script src=\"https://www.goog", "failed:upstream_abort", 0},
 		{"a gzip body cut off", "Content-Type: text/html\r\nContent-Encoding: gzip\r\nConnection: close", zipped.String()[:zipped.Len()/2], "failed:upstream_abort", 0},
 		{"a gzip body that is none", "Content-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Length: 30", "<p>this is not gzip at all</p>", "failed:unsupported_encoding", 0},
+		{"ends before its Content-Length", "Content-Type: text/html\r\nContent-Length: 99999999", page, "failed:upstream_abort", 0},
+		{"goes on behind its Content-Length", "Content-Type: text/html\r\nContent-Length: " + strconv.Itoa(len(page)), page + `<img src="https://www.facebook.com/tr?id=1">`, "rewritten", 200},
+		{"a gzip body under the name of brotli", "Content-Type: text/html\r\nContent-Encoding: br\r\nContent-Length: " + strconv.Itoa(zipped.Len()), zipped.String(), "failed:unsupported_encoding", 0},
 		{"an unknown coding", "Content-Type: text/html\r\nContent-Encoding: rot13\r\nContent-Length: 5", "<c>u<", "failed:unsupported_encoding", 502},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -178,5 +181,77 @@ func TestDamagedUpstreams(t *testing.T) {
 				t.Error(c.output())
 			}
 		})
+	}
+}
+
+// A hundred megabytes of Set-Cookie lines are an error of the upstream, and cost no more than Caddy reads;
+// what it does read is filtered line by line.
+func TestCookiesWithoutEnd(t *testing.T) {
+	line := "Set-Cookie: _ga_" + strings.Repeat("x", 50) + "=1; Path=/\r\n"
+	for name, n := range map[string]int{"many": 4000, "without end": 100 << 20 / len(line)} {
+		up := startRawUpstream(t, func(conn net.Conn) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n")
+			block := strings.Repeat(line, 1000)
+			for range n / 1000 {
+				if _, err := io.WriteString(conn, block); err != nil {
+					return
+				}
+			}
+			_, _ = io.WriteString(conn, "Set-Cookie: s=1\r\n\r\n<p>hi")
+		})
+		c := startCaddy(t, "http://:8080 {\n\tconsent\n\treverse_proxy "+up+"\n}\n")
+		res, body, err := get(t, c.url("8080", "/"))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if name == "many" && (res.StatusCode != 200 || strings.Join(res.Header["Set-Cookie"], "|") != "s=1" || string(body) != "<p>hi") {
+			t.Errorf("%s: %d %q %.99q", name, res.StatusCode, body, res.Header["Set-Cookie"])
+		}
+		if name != "many" && res.StatusCode != 502 {
+			t.Errorf("%s: %d", name, res.StatusCode)
+		}
+		if strings.Contains(c.output(), "panic: ") {
+			t.Error(c.output())
+		}
+	}
+}
+
+// A page that trickles in byte by byte leaves as fast as it comes, with nothing cut in two.
+func TestTricklingUpstream(t *testing.T) {
+	page := `<p>first</p><script src="https://www.googletagmanager.com/gtm.js?id=GTM-1"></script><p>end`
+	up := startUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		for i := range len(page) {
+			_, _ = io.WriteString(w, page[i:i+1])
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	c := startCaddy(t, "http://:8080 {\n\tconsent\n\treverse_proxy "+up+" {\n\t\tflush_interval -1\n\t}\n}\n")
+	res, err := client.Get(c.url("8080", "/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	start, early := time.Now(), time.Duration(0)
+	var got []byte
+	buf := make([]byte, 999)
+	for {
+		n, err := res.Body.Read(buf)
+		if got = append(got, buf[:n]...); early == 0 && strings.Contains(string(got), "first") {
+			early = time.Since(start)
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text := string(got); !strings.HasSuffix(text, "<p>end") || strings.Contains(text, `<script src`) || !strings.Contains(text, `data-consent-service="google-tag-manager"`) {
+		t.Errorf("%s", got)
+	}
+	if all := time.Since(start); early > all/2 {
+		t.Errorf("the beginning of the page takes %v of %v", early, all)
 	}
 }

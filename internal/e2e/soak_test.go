@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -214,28 +215,37 @@ func (s *soak) round(client *http.Client, n int) {
 	cookies := []string{"", "consent=v1:none", "consent=v1:statistics", everything}
 	cookie := cookies[n%len(cookies)]
 	ask := func(method, path, body string, header ...string) (*http.Response, string, error) {
-		req, err := http.NewRequest(method, s.c.url("8080", path), strings.NewReader(body))
-		if err != nil {
-			s.t.Error(err)
-			return nil, "", err
+		// A reload closes connections that wait for a request, which can cross with one on its way. Clients
+		// repeat those; net/http does so for a post only if it is told that this does no harm, and not
+		// on a connection that was opened ahead and never used.
+		key := strconv.FormatInt(s.asked.Add(1), 10)
+		for tries := 0; ; tries++ {
+			waited := false
+			ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { waited = i.WasIdle }})
+			req, err := http.NewRequestWithContext(ctx, method, s.c.url("8080", path), strings.NewReader(body))
+			if err != nil {
+				s.t.Error(err)
+				return nil, "", err
+			}
+			req.Header.Set("Accept", "text/html")
+			req.Header.Set("Sec-Fetch-Dest", "document")
+			req.Header.Set("Cookie", "_ga=1; session=1; "+cookie)
+			req.Header.Set("Idempotency-Key", key)
+			for _, h := range header {
+				k, v, _ := strings.Cut(h, ": ")
+				req.Header.Set(k, v)
+			}
+			res, err := client.Do(req)
+			if err != nil && waited && tries < 2 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+				continue
+			}
+			if err != nil {
+				return nil, "", err
+			}
+			defer res.Body.Close()
+			b, err := io.ReadAll(res.Body)
+			return res, string(b), err
 		}
-		req.Header.Set("Accept", "text/html")
-		req.Header.Set("Sec-Fetch-Dest", "document")
-		req.Header.Set("Cookie", "_ga=1; session=1; "+cookie)
-		// A reload closes idle connections, which can cross with a request on its way: clients repeat
-		// those, and net/http does so for a post only if it is told that this does no harm.
-		req.Header.Set("Idempotency-Key", strconv.FormatInt(s.asked.Add(1), 10))
-		for _, h := range header {
-			k, v, _ := strings.Cut(h, ": ")
-			req.Header.Set(k, v)
-		}
-		res, err := client.Do(req)
-		if err != nil {
-			return nil, "", err
-		}
-		defer res.Body.Close()
-		b, err := io.ReadAll(res.Body)
-		return res, string(b), err
 	}
 	lost := func(path string, status int, err error) {
 		s.lost.Add(1)

@@ -302,7 +302,7 @@ func (rw *responseWriter) decide(first []byte) {
 		rw.decideSheet(first, bodyless || head, codings, known)
 		return
 	}
-	document := ct == "text/html" || isXML(ct)
+	document := ct == "text/html" || ct == turboStream || isXML(ct)
 	if bodyless {
 		document = rw.docRequest
 	}
@@ -573,6 +573,9 @@ func (rw *responseWriter) release() {
 
 // sniffLen is how many bytes of a body without a type are looked at for it (net/http, DetectContentType).
 const sniffLen = 512
+
+// turboStream is the type of HTML fragments that Turbo puts into pages.
+const turboStream = "text/vnd.turbo-stream.html"
 
 // isXML reports whether browsers read documents of that type by the rules of XML.
 func isXML(mediaType string) bool {

@@ -26,6 +26,7 @@ func TestExamplesBlockAndLetChoose(t *testing.T) {
 		{"forward_auth", "8080", "/", "/.consent/", []string{"Cookie: session=member"}, 200, `data-consent-service="hotjar"`},
 		{"several_sites", "8080", "/", "/.consent/", nil, 200, `data-consent-service="youtube"`},
 		{"several_sites", "8083", "/", "/.consent/", nil, 200, `data-consent-rule="unclassified" data-consent-src="https://images.unknown.example/`},
+		{"consent_manager", "8080", "/", "/.consent/", nil, 200, `data-name="films"`},
 		{"nested", "8080", "/", "/.consent/", nil, 200, `data-consent-service="microsoft-clarity"`},
 		{"errors", "8080", "/missing", "/.consent/", nil, 404, "data-consent-service="},
 		{"encode", "8080", "/", "/.consent/", nil, 200, `data-consent-service="linkedin-insight-tag"`},
@@ -41,7 +42,7 @@ func TestExamplesBlockAndLetChoose(t *testing.T) {
 			for _, h := range tt.header {
 				cookie += "; " + strings.TrimPrefix(h, "Cookie: ")
 			}
-			if _, body = mustGet(t, c.url(tt.port, tt.path), cookie, host); strings.Contains(body, "data-consent-") {
+			if _, body = mustGet(t, c.url(tt.port, tt.path), cookie, host); strings.Contains(body, "data-consent-") || strings.Contains(body, "data-name=") {
 				t.Errorf("changed though everything is allowed:\n%s", body)
 			}
 			if res, body = mustGet(t, c.url(tt.port, tt.endpoint), host); res.StatusCode != 200 || !strings.Contains(body, "Cookie choices") {

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -286,7 +287,7 @@ func (rw *responseWriter) decide(first []byte) {
 		ct, typed = "text/plain", true
 	}
 	if !typed && !bodyless && !head && len(codings) == 0 {
-		if len(first) < sniffLen && !rw.finished && (len(first) == 0 || !rw.flushed && !rw.incremental) {
+		if len(first) < sniffLen && !rw.finished && !((rw.flushed || rw.incremental) && sniffed(first)) {
 			return // wait for bytes to sniff
 		}
 		// net/http would sniff what comes out of the rewriter.
@@ -573,6 +574,16 @@ func (rw *responseWriter) release() {
 
 // sniffLen is how many bytes of a body without a type are looked at for it (net/http, DetectContentType).
 const sniffLen = 512
+
+// sniffed reports whether more bytes cannot change whether a body is taken for HTML: it is by a tag at
+// its beginning alone (MIME Sniffing, 7.1).
+func sniffed(first []byte) bool {
+	if strings.HasPrefix(http.DetectContentType(first), "text/html") {
+		return true
+	}
+	text := bytes.TrimLeft(first, "\t\n\f\r ")
+	return len(text) >= 16 && text[0] != '<'
+}
 
 // turboStream is the type of HTML fragments that Turbo puts into pages.
 const turboStream = "text/vnd.turbo-stream.html"

@@ -50,6 +50,12 @@ func TestTunnels(t *testing.T) {
 // What arrives piece by piece leaves piece by piece: where the upstream flushes, and where it asks for it
 // with Incremental (RFC 10036), with a type and without.
 func TestNothingWaitsThatWasSent(t *testing.T) {
+	page := func(name string) (first, second string) {
+		if name == "text without a type" {
+			return "the first line of a log\n", "<p>the second\n"
+		}
+		return "<p>first</p>", "<p>second</p>"
+	}
 	for name, header := range map[string]string{
 		"a page, incremental":          "Content-Type: text/html|Incremental: ?1",
 		"text, incremental":            "Content-Type: text/plain|Incremental: ?1",
@@ -57,16 +63,18 @@ func TestNothingWaitsThatWasSent(t *testing.T) {
 		"a page, flushed":              "Content-Type: text/html",
 		"no type, flushed":             "",
 		"a type that is none, flushed": "Content-Type: nonsense",
+		"text without a type":          "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := make(chan struct{})
+			begin, rest := page(name)
 			s := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
 				for line := range strings.SplitSeq(header, "|") {
 					if k, v, ok := strings.Cut(line, ": "); ok {
 						w.Header().Set(k, v)
 					}
 				}
-				if _, err := io.WriteString(w, "<p>first</p>"); err != nil {
+				if _, err := io.WriteString(w, begin); err != nil {
 					return err
 				}
 				if !strings.Contains(header, "Incremental") {
@@ -75,7 +83,7 @@ func TestNothingWaitsThatWasSent(t *testing.T) {
 					}
 				}
 				<-got
-				_, err := io.WriteString(w, "<p>second</p>")
+				_, err := io.WriteString(w, rest)
 				return err
 			})
 			resp, err := http.Get(s.URL)
@@ -83,13 +91,13 @@ func TestNothingWaitsThatWasSent(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer resp.Body.Close()
-			first := make([]byte, len("<p>first</p>"))
-			if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != "<p>first</p>" {
+			first := make([]byte, len(begin))
+			if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != begin {
 				t.Fatalf("%q %v", first, err)
 			}
 			close(got)
-			if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "<p>second</p>" {
-				t.Errorf("%q %v", rest, err)
+			if got, err := io.ReadAll(resp.Body); err != nil || string(got) != rest {
+				t.Errorf("%q %v", got, err)
 			}
 		})
 	}
@@ -149,6 +157,27 @@ func TestGzipBodiesAsBrowsersReadThem(t *testing.T) {
 		a := newSite(t, &Handler{}, respond(200, two+tail, html, "Content-Encoding: gzip")).get(t)
 		if a.err != nil || a.body != docSafe+"<p>more" {
 			t.Errorf("%s: %q %v", name, a.body, a.err)
+		}
+	}
+}
+
+// Where a page is cut does not decide what it is taken for: flushed byte by byte it is HTML as in one piece.
+func TestPagesWithoutATypeInPieces(t *testing.T) {
+	for _, text := range []string{doc, "\n <!-- x -->" + doc, "no page " + doc, "<unknown>" + doc} {
+		whole := newSite(t, &Handler{}, respond(200, text)).get(t)
+		pieces := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+			for i := range len(text) {
+				if _, err := io.WriteString(w, text[i:i+1]); err != nil {
+					return err
+				}
+				if err := http.NewResponseController(w).Flush(); err != nil {
+					return err
+				}
+			}
+			return nil
+		}).get(t)
+		if whole.body != pieces.body || whole.Header.Get("Content-Type") != pieces.Header.Get("Content-Type") {
+			t.Errorf("%q in pieces is %s %q", whole.body, pieces.Header.Get("Content-Type"), pieces.body)
 		}
 	}
 }

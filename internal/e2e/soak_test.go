@@ -308,15 +308,16 @@ func (s *soak) slowly(n, tries int) {
 		k, err := conn.Read(buf)
 		read += k
 		switch {
+		case read == 0 && tries > 0 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
+			// A reload closed the connection before it was read from: browsers open another.
+			s.again.Add(1)
+			s.slowly(n, tries-1)
+			return
 		case errors.Is(err, io.EOF):
 			if read < len(s.page) {
 				s.lost.Add(1)
 				s.t.Errorf("a slow client gets %d bytes of a page of %d", read, len(s.page))
 			}
-			return
-		case errors.Is(err, syscall.ECONNRESET) && read == 0 && tries > 0:
-			// The listener was replaced before it took the connection: browsers open another.
-			s.slowly(n, tries-1)
 			return
 		case err != nil:
 			s.lost.Add(1)

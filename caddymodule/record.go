@@ -128,7 +128,6 @@ func (rec *record) log(status int) {
 	if !rec.document && blocked == 0 && rec.setCookies.count == 0 {
 		return
 	}
-	caddyhttp.SetVar(rec.r.Context(), "consent_outcome", rec.outcome)
 	if extra, ok := rec.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Add(zap.String("consent_state", rec.state.Status.String()))
 		extra.Add(zap.String("consent_outcome", rec.outcome))

@@ -25,7 +25,11 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	caddyBinary = filepath.Join(dir, "caddy")
-	build := exec.Command("go", "build", "-o", caddyBinary, "./cmd/caddy")
+	args := []string{"build", "-o", caddyBinary}
+	if os.Getenv("CONSENT_RACE") != "" { // the race detector in the process under test
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "./cmd/caddy")...)
 	build.Dir = repository
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building cmd/caddy: %v\n%s", err, out)

@@ -224,7 +224,7 @@ func TestMatrix(t *testing.T) {
 		}
 	}
 	t.Logf("%d cells, twice, over three versions and two servers", len(cells))
-	if out := c.output(); strings.Contains(out, "panic: ") {
+	if out := c.output(); strings.Contains(out, "panic: ") || strings.Contains(out, "DATA RACE") {
 		t.Error(out)
 	}
 }

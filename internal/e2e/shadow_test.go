@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -18,30 +17,11 @@ var changing = regexp.MustCompile(`(?m)^(Date: .*|X-Forwarded-Host: .*)\r\n`)
 func TestShadowChangesNoByte(t *testing.T) {
 	requests := make(chan []byte, 1)
 	var answer string
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				buf := make([]byte, 64<<10)
-				n, err := conn.Read(buf)
-				if err != nil {
-					return
-				}
-				requests <- bytes.Clone(buf[:n])
-				_, _ = io.WriteString(conn, answer)
-			}()
-		}
-	}()
-	proxy := "\treverse_proxy " + l.Addr().String() + " {\n\t\ttransport http {\n\t\t\tkeepalive off\n\t\t}\n\t}\n}\n"
+	up := startRecordingUpstream(t, func(conn net.Conn, request []byte) {
+		requests <- request
+		_, _ = io.WriteString(conn, answer)
+	})
+	proxy := "\treverse_proxy " + up + " {\n\t\ttransport http {\n\t\t\tkeepalive off\n\t\t}\n\t}\n}\n"
 	c := startCaddy(t, "http://:8080 {\n"+proxy+"http://:8081 {\n\tconsent {\n\t\tmode shadow\n\t\tunclassified block\n\t\tunclassified_cookies block\n\t\tmax_age 1 day\n\t\tcsp report\n\t\tbridge on\n\t\tfail closed\n\t}\n"+proxy)
 	page := soakPage()
 	exchange := func(port, request string) (up, down string) {

@@ -19,6 +19,12 @@ func startUpstream(t testing.TB, h http.HandlerFunc) string {
 // is closed when it returns.
 func startRawUpstream(t testing.TB, write func(net.Conn)) string {
 	t.Helper()
+	return startRecordingUpstream(t, func(c net.Conn, _ []byte) { write(c) })
+}
+
+// startRecordingUpstream is startRawUpstream for those who want the request's bytes too.
+func startRecordingUpstream(t testing.TB, write func(c net.Conn, request []byte)) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -32,8 +38,9 @@ func startRawUpstream(t testing.TB, write func(net.Conn)) string {
 			}
 			go func() {
 				defer c.Close()
-				if _, err := c.Read(make([]byte, 64<<10)); err == nil {
-					write(c)
+				buf := make([]byte, 64<<10)
+				if n, err := c.Read(buf); err == nil {
+					write(c, buf[:n])
 				}
 			}()
 		}

@@ -25,7 +25,8 @@ func TestServiceCommands(t *testing.T) {
 	dir := t.TempDir()
 	own := filepath.Join(dir, "own.yaml")
 	broken := filepath.Join(dir, "broken.yaml")
-	for file, text := range map[string]string{own: "- id: our-widget\n  name: Our widget\n  category: preferences\n  hosts: [widget.example]\n", broken: "- id: our-widget\n  name: Our widget\n  categry: preferences\n"} {
+	filters, out := filepath.Join(dir, "filters.txt"), filepath.Join(dir, "imported.yaml")
+	for file, text := range map[string]string{filters: "||vendor.example/t.js^$script\n||vendor.example^$popup\n||hotjar.com^\n", own: "- id: our-widget\n  name: Our widget\n  category: preferences\n  hosts: [widget.example]\n", broken: "- id: our-widget\n  name: Our widget\n  categry: preferences\n"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -47,6 +48,13 @@ func TestServiceCommands(t *testing.T) {
 		{"a site's own file", servicesCommand(), "show our-widget -c " + own, "widget.example", true},
 		{"a sound file", servicesCommand(), "lint " + own, "nothing to complain about", true},
 		{"a broken file", servicesCommand(), "lint " + broken, "broken.yaml:", false},
+		{"a filter list", servicesCommand(), "import " + filters + " --category statistics", "vendor.example", true},
+		{"what a filter list says that the catalogue cannot", servicesCommand(), "import " + filters + " --category statistics --verbose", `filters.txt:2: "||vendor.example^$popup": not about what`, true},
+		{"a filter list into a file", servicesCommand(), "import " + filters + " --category statistics --output " + out, "1 services with 0 hosts, 1 rules and 0 cookies; 1 hosts", true},
+		{"that file is sound", servicesCommand(), "lint " + out, "nothing to complain about", true},
+		{"a filter list without a category", servicesCommand(), "import " + filters, "nothing to import", false},
+		{"a misspelt format", servicesCommand(), "import " + filters + " --format ghostry", `did you mean "ghostery"?`, false},
+		{"a list that is not there", servicesCommand(), "import " + filters + ".txt", "no such file", false},
 		{"a script that is blocked", explainCommand(), "https://www.googletagmanager.com/gtag/js?id=G-1", "is blocked", true},
 		{"and where its rule stands", explainCommand(), "https://www.googletagmanager.com/gtag/js?id=G-1", "analytics.yaml:", true},
 		{"once it is allowed", explainCommand(), "https://www.googletagmanager.com/gtag/js?id=G-1 --consent statistics", "passes", true},

@@ -156,7 +156,7 @@ func (c *Catalogue) addHosts(s *Service) {
 	}
 	for i := range s.Hosts {
 		h := &s.Hosts[i]
-		if isPublicSuffix(h.Name) {
+		if IsPublicSuffix(h.Name) {
 			c.problem(h.Source, "%s is a public suffix: name a domain below it", h.Name)
 			continue
 		}
@@ -172,8 +172,8 @@ func (c *Catalogue) addHosts(s *Service) {
 	}
 }
 
-// isPublicSuffix reports whether a name is one under which anybody can have a domain.
-func isPublicSuffix(name string) bool {
+// IsPublicSuffix reports whether a name is one under which anybody can have a domain.
+func IsPublicSuffix(name string) bool {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return false
 	}

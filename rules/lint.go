@@ -13,15 +13,9 @@ func (c *Catalogue) Lint() (problems []string) {
 	say := func(source, format string, a ...any) {
 		problems = append(problems, source+": "+fmt.Sprintf(format, a...))
 	}
-	exact, prefixes := make(map[string]bool), []string(nil)
 	for _, e := range c.essentials {
 		if e.Reason == "" {
 			say(e.Source, "essential cookie %s: give the reason", e.Name)
-		}
-		if p, ok := strings.CutSuffix(e.Name, "*"); ok {
-			prefixes = append(prefixes, p)
-		} else {
-			exact[e.Name] = true
 		}
 	}
 	for _, s := range c.services {
@@ -29,29 +23,8 @@ func (c *Catalogue) Lint() (problems []string) {
 			say(s.Source, "service %s has no host, rule or cookie", s.ID)
 		}
 		for i := range s.Cookies {
-			c := &s.Cookies[i]
-			if c.Listed || c.Domain != "" {
-				continue
-			}
-			name, prefix := strings.CutSuffix(c.Name, "*")
-			if isGeneric(name, prefix) {
-				say(c.Source, "cookie %s of %s is too generic to enforce everywhere: give it a domain, or enforce: false", c.Name, s.ID)
-			}
-			if exact[c.Name] {
-				say(c.Source, "cookie %s of %s is an essential one", c.Name, s.ID)
-			}
-			if !prefix {
-				continue // an exact name below an essential prefix is a decision of its own
-			}
-			for _, p := range prefixes {
-				if strings.HasPrefix(p, name) || strings.HasPrefix(name, p) {
-					say(c.Source, "cookie %s of %s overlaps the essential %s*", c.Name, s.ID, p)
-				}
-			}
-			for e := range exact {
-				if strings.HasPrefix(e, name) {
-					say(c.Source, "cookie %s of %s would strip the essential %s", c.Name, s.ID, e)
-				}
+			if why := c.LintCookie(&s.Cookies[i]); why != "" {
+				say(s.Cookies[i].Source, "cookie %s of %s %s", s.Cookies[i].Name, s.ID, why)
 			}
 		}
 		if s.Profile != nil {
@@ -63,6 +36,31 @@ func (c *Catalogue) Lint() (problems []string) {
 		}
 	}
 	return problems
+}
+
+// LintCookie says why a cookie's name must not be enforced on every site, or nothing: it is too
+// generic without a domain, or would strip an essential cookie.
+func (c *Catalogue) LintCookie(cookie *Cookie) string {
+	if cookie.Listed || cookie.Domain != "" {
+		return ""
+	}
+	name, prefix := strings.CutSuffix(cookie.Name, "*")
+	if isGeneric(name, prefix) {
+		return "is too generic to enforce everywhere: give it a domain, or enforce: false"
+	}
+	for i := range c.essentials {
+		e := c.essentials[i].Name
+		switch p, star := strings.CutSuffix(e, "*"); {
+		case e == cookie.Name:
+			return "is an essential one"
+		case !prefix: // an exact name below an essential prefix is a decision of its own
+		case star && (strings.HasPrefix(p, name) || strings.HasPrefix(name, p)):
+			return "overlaps the essential " + e
+		case !star && strings.HasPrefix(e, name):
+			return "would strip the essential " + e
+		}
+	}
+	return ""
 }
 
 // genericNames are words that any site may use for a cookie of its own.

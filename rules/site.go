@@ -94,7 +94,7 @@ func NewSite(cat *Catalogue, cfg SiteConfig) (*Site, error) {
 			fail("%s: %v", option, err)
 			return "", false
 		}
-		if isPublicSuffix(h) {
+		if IsPublicSuffix(h) {
 			fail("%s: %s is a public suffix; name a domain below it", option, h)
 			return "", false
 		}

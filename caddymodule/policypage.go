@@ -17,15 +17,15 @@ var policyHTML string
 
 var policyTemplate = template.Must(template.New("policy").Parse(policyHTML))
 
-// policyTexts are the words of the page in one language; facts of the catalogue stand in the language
-// of their entry.
+// policyTexts are the words of the page in one language; facts of the catalogue that are not
+// translated stand in English, marked as such.
 type policyTexts struct {
 	Title, Languages, Intro, Withdraw, None                                         string
 	Category, Vendor, Purpose, Data, Transfers, LegalBasis, Hosts, Cookie, Lifetime string
 	Names                                                                           map[string]string
 }
 
-var policyLanguages = []string{"en", "fr", "de", "es"}
+var policyLanguages = rules.ProfileLanguages
 
 var policyMatcher = language.NewMatcher([]language.Tag{language.English, language.French, language.German, language.Spanish})
 
@@ -46,12 +46,12 @@ var policyWords = map[string]policyTexts{
 
 // declared returns what is known of the services that the configuration names, by category as the site
 // has set it. Entries of the site's own catalogue files override the catalogue's.
-func (h *Handler) declared() []facts {
+func (h *Handler) declared(lang string) []facts {
 	cat := h.site().Catalogue()
 	out := make([]facts, 0, len(h.Services))
 	for id, category := range h.Services {
 		if s, ok := cat.Service(id); ok {
-			f := serviceFacts(s)
+			f := serviceFacts(cat, s, lang)
 			f.Categories, f.Source, f.Paths = []string{category}, "", nil
 			out = append(out, f)
 		}
@@ -64,7 +64,14 @@ func (h *Handler) declared() []facts {
 func (h *Handler) servePolicy(w http.ResponseWriter, r *http.Request, page *rules.Page, asJSON bool) error {
 	head := w.Header()
 	head.Set("Cache-Control", "no-cache")
-	services := h.declared()
+	lang := r.URL.Query().Get("lang")
+	if _, ok := policyWords[lang]; !ok {
+		_, i := language.MatchStrings(policyMatcher, r.Header.Get("Accept-Language"))
+		lang = policyLanguages[i]
+	}
+	head.Set("Vary", "Accept-Language")
+	head.Set("Content-Language", lang)
+	services := h.declared(lang)
 	if asJSON {
 		head.Set("Content-Type", "application/json")
 		return json.NewEncoder(w).Encode(struct {
@@ -74,13 +81,6 @@ func (h *Handler) servePolicy(w http.ResponseWriter, r *http.Request, page *rule
 			Services []facts `json:"services"`
 		}{page.Host(), h.Revision, h.Endpoint + "/", services})
 	}
-	lang := r.URL.Query().Get("lang")
-	if _, ok := policyWords[lang]; !ok {
-		_, i := language.MatchStrings(policyMatcher, r.Header.Get("Accept-Language"))
-		lang = policyLanguages[i]
-	}
-	head.Set("Vary", "Accept-Language")
-	head.Set("Content-Language", lang)
 	head.Set("Content-Type", "text/html; charset=utf-8")
 	head.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'")
 	if r.Method == http.MethodHead {

@@ -14,15 +14,15 @@ func TestCookiePolicy(t *testing.T) {
 	if err := os.WriteFile(own, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := newSite(t, &Handler{Catalogue: []string{own}, Services: map[string]string{"aircall": "preferences", "our-widget": "statistics"}}, respond(200, doc, html))
+	s := newSite(t, &Handler{Catalogue: []string{own}, Services: map[string]string{"aircall": "preferences", "google-analytics": "statistics", "our-widget": "statistics"}}, respond(200, doc, html))
 	for _, tt := range []struct {
 		name, path, accept string
 		want               []string
 	}{
 		{"in English", "/.consent/policy", "", []string{`lang="en"`, "Aircall", "auth_token", "Our &lt;widget&gt;", "keeps &lt;b&gt;open", "statistics", `href="/.consent/"`, "Standard Contractual Clauses"}},
-		{"in the browser's language", "/.consent/policy", "pt, de-AT;q=0.8, en;q=0.5", []string{`lang="de"`, "Cookies und Dienste Dritter", "Laufzeit", "Statistik"}},
-		{"in French", "/.consent/policy?lang=fr", "de", []string{`lang="fr"`, "Finalité", "préférences"}},
-		{"in Spanish", "/.consent/policy?lang=es", "", []string{`lang="es"`, "Duración"}},
+		{"in the browser's language", "/.consent/policy", "pt, de-AT;q=0.8, en;q=0.5", []string{`lang="de"`, "Cookies und Dienste Dritter", "Laufzeit", "Statistik", "Cloud-Telefonie", "Bot-Erkennung von Cloudflare", `<dd lang="en">Web analytics`}},
+		{"in French", "/.consent/policy?lang=fr", "de", []string{`lang="fr"`, "Finalité", "préférences", "clauses contractuelles types"}},
+		{"in Spanish", "/.consent/policy?lang=es", "", []string{`lang="es"`, "Duración", "<dd>Telefon"}},
 		{"in a language that it has not", "/.consent/policy?lang=%22%3E", "ja", []string{`lang="en"`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -42,8 +42,11 @@ func TestCookiePolicy(t *testing.T) {
 		Withdraw string  `json:"withdraw"`
 	}
 	a := s.get(t, "GET /.consent/policy.json")
-	if err := json.Unmarshal([]byte(a.body), &got); err != nil || len(got.Services) != 2 || got.Services[0].ID != "aircall" || got.Services[1].Cookies[0].Lifetime != "1y" || got.Services[1].Categories[0] != "statistics" || got.Withdraw != "/.consent/" {
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil || len(got.Services) != 3 || got.Services[0].Language != "en" || got.Services[0].ID != "aircall" || got.Services[2].Cookies[0].Lifetime != "1y" || got.Services[2].Categories[0] != "statistics" || got.Withdraw != "/.consent/" {
 		t.Errorf("%v: %s", err, a.body)
+	}
+	if a := s.get(t, "GET /.consent/policy.json?lang=es"); !strings.Contains(a.body, `"language":"es"`) || a.Header.Get("Content-Language") != "es" {
+		t.Errorf("JSON in Spanish: %s", a.body)
 	}
 	if a := newSite(t, &Handler{}, respond(200, doc, html)).get(t, "GET /.consent/policy"); !strings.Contains(a.body, "has not listed any service") {
 		t.Error(a.body)

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -52,29 +53,35 @@ directive does.`,
 	}
 	list.Flags().StringP("category", "", "", "Only services of this category")
 	show := &cobra.Command{
-		Use: "show <id> [--json]", Short: "Prints all that is known of a service", Args: cobra.ExactArgs(1),
+		Use: "show <id> [--lang <language>] [--json]", Short: "Prints all that is known of a service", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withCatalogue(cmd, func(cat *rules.Catalogue) error {
 				s, ok := cat.Service(args[0])
 				if !ok {
 					return fmt.Errorf("unknown service %q%s", args[0], rules.DidYouMean(args[0], cat.IDs()))
 				}
+				lang, _ := cmd.Flags().GetString("lang")
+				if !slices.Contains(rules.ProfileLanguages, lang) {
+					return fmt.Errorf("unknown language %q: there are %s", lang, strings.Join(rules.ProfileLanguages, ", "))
+				}
+				f := serviceFacts(cat, s, lang)
 				if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 					e := json.NewEncoder(cmd.OutOrStdout())
 					e.SetIndent("", "  ")
-					return e.Encode(serviceFacts(s))
+					return e.Encode(f)
 				}
-				return showService(cmd.OutOrStdout(), s)
+				return showService(cmd.OutOrStdout(), f)
 			})
 		},
 	}
 	show.Flags().BoolP("json", "", false, "Print JSON")
+	show.Flags().StringP("lang", "l", "en", "Language of the profile, if it has been translated: "+strings.Join(rules.ProfileLanguages, ", "))
 	search := &cobra.Command{
 		Use: "search <text>", Short: "Finds services by id, name, vendor, host or cookie", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text := strings.ToLower(args[0])
 			return withCatalogue(cmd, func(cat *rules.Catalogue) error {
-				return listServices(cmd.OutOrStdout(), cat, func(s *rules.Service) bool { return mentions(s, text) })
+				return listServices(cmd.OutOrStdout(), cat, func(s *rules.Service) bool { return mentions(cat, s, text) })
 			})
 		},
 	}
@@ -251,9 +258,9 @@ func listServices(w io.Writer, cat *rules.Catalogue, keep func(*rules.Service) b
 	return t.Flush()
 }
 
-func mentions(s *rules.Service, text string) bool {
+func mentions(cat *rules.Catalogue, s *rules.Service, text string) bool {
 	has := func(v string) bool { return strings.Contains(strings.ToLower(v), text) }
-	if has(s.ID) || has(s.Name) || s.Profile != nil && has(s.Profile.Vendor) {
+	if p, _ := cat.ProfileOf(s, ""); has(s.ID) || has(s.Name) || p != nil && has(p.Vendor) {
 		return true
 	}
 	for _, h := range s.Hosts {
@@ -280,6 +287,7 @@ type facts struct {
 	Paths      []string       `json:"paths,omitempty"`
 	Cookies    []cookieFacts  `json:"cookies,omitempty"`
 	Profile    *rules.Profile `json:"profile,omitempty"`
+	Language   string         `json:"language,omitempty"` // of the profile; empty for a site's own
 	Source     string         `json:"source,omitempty"`
 }
 
@@ -292,8 +300,10 @@ type cookieFacts struct {
 	Purpose  string `json:"purpose,omitempty"`
 }
 
-func serviceFacts(s *rules.Service) facts {
-	f := facts{ID: s.ID, Name: s.Name, Categories: s.Categories.Names(), Class: s.Class, Reason: s.Reason, Profile: s.Profile, Source: s.Source}
+// serviceFacts gathers them, with the profile in a language where it has been translated.
+func serviceFacts(cat *rules.Catalogue, s *rules.Service, lang string) facts {
+	f := facts{ID: s.ID, Name: s.Name, Categories: s.Categories.Names(), Class: s.Class, Reason: s.Reason, Source: s.Source}
+	f.Profile, f.Language = cat.ProfileOf(s, lang)
 	for _, h := range s.Hosts {
 		f.Hosts = append(f.Hosts, h.Name)
 	}
@@ -305,14 +315,17 @@ func serviceFacts(s *rules.Service) facts {
 		f.Paths = append(f.Paths, p)
 	}
 	for _, c := range s.Cookies {
-		f.Cookies = append(f.Cookies, cookieFacts{c.Name, c.Domain, c.Type, c.Party, c.Lifetime, c.Purpose})
+		purpose := c.Purpose
+		if f.Profile != nil {
+			purpose = cmp.Or(f.Profile.Cookies[c.Name], purpose)
+		}
+		f.Cookies = append(f.Cookies, cookieFacts{c.Name, c.Domain, c.Type, c.Party, c.Lifetime, purpose})
 	}
 	return f
 }
 
 // showService prints a service for people.
-func showService(w io.Writer, s *rules.Service) error {
-	f := serviceFacts(s)
+func showService(w io.Writer, f facts) error {
 	field := func(name string, values ...string) {
 		for i, v := range values {
 			if v == "" {
@@ -371,11 +384,11 @@ func showService(w io.Writer, s *rules.Service) error {
 	return nil
 }
 
-// wrap cuts text into lines of up to n bytes at spaces.
+// wrap cuts text into lines of up to n characters at spaces; a no-break space is none.
 func wrap(text string, n int) (lines []string) {
 	line := ""
-	for _, w := range strings.Fields(text) {
-		if line != "" && len(line)+1+len(w) > n {
+	for _, w := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(w) > n {
 			lines = append(lines, line)
 			line = ""
 		}

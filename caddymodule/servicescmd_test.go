@@ -40,6 +40,8 @@ func TestServiceCommands(t *testing.T) {
 	}{
 		{"a full profile", servicesCommand(), "show aircall", "transfers", true},
 		{"as JSON", servicesCommand(), "show aircall --json", `"legal_basis": "`, true},
+		{"in French", servicesCommand(), "show aircall --lang fr", "Téléphonie en nuage", true},
+		{"in a language that is not there", servicesCommand(), "show aircall --lang it", "there are en, fr, de, es", false},
 		{"a near miss", servicesCommand(), "show aircal", `did you mean "aircall"?`, false},
 		{"by host", servicesCommand(), "search static.hotjar.com", "session-replay", true},
 		{"by cookie", servicesCommand(), "search _hjsession", "hotjar", true},

@@ -28,14 +28,12 @@ func (c *Catalogue) Lint() (problems []string) {
 			}
 		}
 		if s.Profile != nil {
-			for _, id := range s.Profile.Alternatives {
-				if c.byID[id] == nil {
-					say(s.Source, "alternative %q of %s is no service%s", id, s.ID, DidYouMean(id, c.ids))
-				}
+			for _, id := range c.missing(s.Profile.Alternatives) {
+				say(s.Source, "alternative %q of %s is no service%s", id, s.ID, DidYouMean(id, c.ids))
 			}
 		}
 	}
-	return problems
+	return append(problems, c.lintProfiles()...)
 }
 
 // LintCookie says why a cookie's name must not be enforced on every site, or nothing: it is too

@@ -3,6 +3,7 @@ package rules
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,24 +26,57 @@ func TestSeedServicesHaveFullProfiles(t *testing.T) {
 	}
 	for _, id := range strings.Fields("aircall 11sight 42chat 8x8 acquire activengage ada ringover diabolocom axialys 3cx onoff-business zoom ringcentral talkdesk") {
 		s, ok := cat.Service(id)
-		if !ok || s.Profile == nil {
-			t.Errorf("%s has no profile", id)
+		if !ok {
+			t.Errorf("%s is not there", id)
 			continue
 		}
-		p := s.Profile
-		for field, v := range map[string]string{"vendor": p.Vendor, "country": p.Country, "what": p.What, "tracks": p.Tracks, "data": p.Data,
-			"legal_basis": p.LegalBasis, "why_consent": p.WhyConsent, "risk": p.Risk, "dpia": p.DPIA, "consent_text": p.ConsentText} {
-			if v == "" {
-				t.Errorf("%s: %s is empty", id, field)
+		if s.Categories != SetOf(Preferences) || len(s.Hosts) == 0 {
+			t.Errorf("%s has no host, or its category is %v", id, s.Categories)
+		}
+		english, _ := cat.ProfileOf(s, "en")
+		for _, lang := range ProfileLanguages {
+			p, in := cat.ProfileOf(s, lang)
+			if in != lang {
+				t.Errorf("%s has no profile in %s", id, lang)
+				continue
+			}
+			for field, v := range map[string]string{"vendor": p.Vendor, "country": p.Country, "what": p.What, "tracks": p.Tracks, "data": p.Data,
+				"legal_basis": p.LegalBasis, "why_consent": p.WhyConsent, "risk": p.Risk, "dpia": p.DPIA, "consent_text": p.ConsentText} {
+				if v == "" {
+					t.Errorf("%s in %s: %s is empty", id, lang, field)
+				}
+			}
+			if len(p.Regulations) != len(english.Regulations) || len(p.Alternatives) == 0 || len(p.Deploy) != len(english.Deploy) || len(p.Sources) == 0 {
+				t.Errorf("%s in %s: a list is empty, or differs in length from the English", id, lang)
+			}
+			if lang != "en" && (p.ConsentText == english.ConsentText || p.What == english.What) {
+				t.Errorf("%s in %s is in English", id, lang)
+			}
+			for _, c := range s.Cookies {
+				if lang != "en" && c.Purpose != "" && p.Cookies[c.Name] == "" {
+					t.Errorf("%s in %s: the purpose of %s is not translated", id, lang, c.Name)
+				}
 			}
 		}
-		if s.Categories != SetOf(Preferences) || len(s.Hosts) == 0 || len(p.Regulations) == 0 || len(p.Alternatives) == 0 || len(p.Deploy) == 0 || len(p.Sources) == 0 {
-			t.Errorf("%s: a list is empty, or its category is %v", id, s.Categories)
+	}
+}
+
+// The hundred services that most pages use have a profile with what a privacy officer asks first.
+func TestMostUsedServicesHaveProfiles(t *testing.T) {
+	cat, err := DefaultCatalogue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := slices.Clone(cat.Services())
+	slices.SortStableFunc(services, func(a, b *Service) int { return b.Pages - a.Pages })
+	for _, s := range services[:100] {
+		p, _ := cat.ProfileOf(s, "en")
+		if p == nil {
+			t.Errorf("%s, on %d pages, has no profile", s.ID, s.Pages)
+			continue
 		}
-		for _, src := range p.Sources {
-			if src.Fact == "" || src.From == "" || src.Date == "" {
-				t.Errorf("%s: a source without fact, origin or date", id)
-			}
+		if p.Vendor == "" || p.What == "" || p.Data == "" || p.LegalBasis == "" || p.WhyConsent == "" || p.Risk == "" || p.ConsentText == "" || len(p.Deploy) == 0 {
+			t.Errorf("%s: a field is empty: %+v", s.ID, p)
 		}
 	}
 }

@@ -119,7 +119,7 @@ var (
 	ruleKeys    = []string{"host", "path", "query", "elements", "name", "category"}
 	cookieKeys  = []string{"name", "domain", "lifetime", "type", "party", "purpose", "category", "enforce"}
 	profileKeys = []string{"vendor", "country", "what", "tracks", "data", "role", "data_location", "transfers", "legal_basis",
-		"why_consent", "risk", "regulations", "dpia", "deploy", "consent_text", "alternatives", "sources"}
+		"why_consent", "risk", "regulations", "dpia", "deploy", "consent_text", "alternatives", "cookies", "sources"}
 	essentialKeys = []string{"name", "software", "class", "reason", "lifetime"}
 	serviceID     = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 )
@@ -163,11 +163,7 @@ func (e *entryReader) services(data []byte) (out []*Service) {
 					s.Cookies = append(s.Cookies, e.cookie(c))
 				}
 			case "profile":
-				s.Profile = new(Profile)
-				e.fields(v, profileKeys, func(key string, _ *yaml.Node) bool { return contains(profileKeys, key) })
-				if err := v.Decode(s.Profile); err != nil {
-					e.fail(v, "profile: %v", err)
-				}
+				s.Profile = e.profile(v)
 			default:
 				return false
 			}
@@ -183,6 +179,15 @@ func (e *entryReader) services(data []byte) (out []*Service) {
 		out = append(out, s)
 	}
 	return out
+}
+
+func (e *entryReader) profile(n *yaml.Node) *Profile {
+	p := new(Profile)
+	e.fields(n, profileKeys, func(key string, _ *yaml.Node) bool { return contains(profileKeys, key) })
+	if err := n.Decode(p); err != nil {
+		e.fail(n, "profile: %v", err)
+	}
+	return p
 }
 
 func contains(list []string, s string) bool {

@@ -13,8 +13,8 @@ type Service struct {
 	Rules      []PathRule
 	Loaders    []string // host/path prefixes that mean, in an inline script, "loads this service"
 	Cookies    []Cookie
-	Profile    *Profile
-	Source     string // file:line of the entry
+	Profile    *Profile // of a site's own file; see Catalogue.ProfileOf
+	Source     string   // file:line of the entry
 
 	index int
 }
@@ -99,7 +99,9 @@ type Profile struct {
 	Deploy       []string `yaml:"deploy" json:"deploy,omitempty"`
 	ConsentText  string   `yaml:"consent_text" json:"consent_text,omitempty"`
 	Alternatives []string `yaml:"alternatives" json:"alternatives,omitempty"`
-	Sources      []struct {
+	// Cookies has the purposes of cookies by their patterns, in the profile's language.
+	Cookies map[string]string `yaml:"cookies" json:"-"`
+	Sources []struct {
 		Fact string `yaml:"fact" json:"fact,omitempty"`
 		From string `yaml:"from" json:"from,omitempty"`
 		Date string `yaml:"date" json:"date,omitempty"`

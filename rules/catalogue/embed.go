@@ -4,7 +4,7 @@ package catalogue
 
 import "embed"
 
-// Files has services/*.yaml and essentials.yaml.
+// Files has services/*.yaml, profiles/<language>/*.yaml and essentials.yaml.
 //
-//go:embed services/*.yaml essentials.yaml
+//go:embed services/*.yaml profiles/*/*.yaml essentials.yaml
 var Files embed.FS

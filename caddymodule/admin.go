@@ -21,6 +21,7 @@ func init() {
 // adminAPI adds to Caddy's admin API:
 //
 //	GET  /consent/        the sites, what is in force on them, and their counters
+//	GET  /consent/seen    what their pages referred to, and the lines that settle it
 //	POST /consent/reload  reads changed catalogue files
 type adminAPI struct{}
 
@@ -33,6 +34,7 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 func (a adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: "/consent/", Handler: caddy.AdminHandlerFunc(a.list)},
+		{Pattern: "/consent/seen", Handler: caddy.AdminHandlerFunc(a.seen)},
 		{Pattern: "/consent/reload", Handler: caddy.AdminHandlerFunc(a.reload)},
 	}
 }
@@ -42,7 +44,7 @@ func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: s
 // list answers GET /consent/.
 func (adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Path != "/consent/" {
-		return apiError(http.StatusNotFound, fmt.Errorf("there is no %s; use /consent/ or /consent/reload", r.URL.Path))
+		return apiError(http.StatusNotFound, fmt.Errorf("there is no %s; use /consent/, /consent/seen or /consent/reload", r.URL.Path))
 	}
 	if r.Method != http.MethodGet {
 		return apiError(http.StatusMethodNotAllowed, errors.New("method not allowed: use GET"))

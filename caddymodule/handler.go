@@ -137,6 +137,7 @@ type Handler struct {
 	siteConfig rules.SiteConfig
 	counters   *counters
 	leaks      *leakLog
+	seen       *seen
 	leftOut    *atomic.Bool // a policy that would be too long has been reported
 
 	shadow   bool
@@ -188,7 +189,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.logger = ctx.Logger(h)
 	h.nested, h.plain, h.leftOut, h.outside = new(atomic.Bool), new(atomic.Bool), new(atomic.Bool), new(atomic.Bool)
-	h.counters, h.leaks, h.sheets = newCounters(), newLeakLog(), newSheets()
+	h.counters, h.leaks, h.sheets, h.seen = newCounters(), newLeakLog(), newSheets(), newSeen()
 	if h.CookieName == "" {
 		h.CookieName = defaultCookieName
 	}

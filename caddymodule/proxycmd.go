@@ -42,7 +42,7 @@ The host of --to counts as first party and is sent as the Host header.
 			proxy.Flags().BoolP("insecure", "", false, "Do not verify the site's certificate (for tests only)")
 			proxy.Flags().BoolP("internal-certs", "i", false, "Use the internal CA for the --from address")
 			proxy.Flags().BoolP("access-log", "", false, "Enable the access log")
-			cmd.AddCommand(proxy, reloadCommand(), servicesCommand(), explainCommand())
+			cmd.AddCommand(proxy, reloadCommand(), seenCommand(), servicesCommand(), explainCommand())
 		},
 	})
 }

@@ -117,6 +117,7 @@ func (rec *record) log(status int) {
 		rec.outcome = "rewritten" // in shadow mode: would have been
 	}
 	rec.h.countResponse(rec)
+	rec.h.seen.note(rec.resources)
 	if list := rec.resources; list != nil {
 		defer func() {
 			clear(list)

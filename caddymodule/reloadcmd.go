@@ -27,25 +27,38 @@ the default one.`,
 		Args: cobra.NoArgs,
 		RunE: caddycmd.WrapCommandFuncForCobra(cmdReload),
 	}
-	cmd.Flags().StringP("address", "", "", "Address of the administration listener, if not from the configuration")
-	cmd.Flags().StringP("config", "c", "", "Configuration file that names the administration listener")
-	cmd.Flags().StringP("adapter", "a", "", "Name of the adapter of the configuration file")
+	adminFlags(cmd)
 	return cmd
 }
 
-func cmdReload(fs caddycmd.Flags) (int, error) {
+// adminFlags adds those that say which process is meant.
+func adminFlags(cmd *cobra.Command) {
+	cmd.Flags().StringP("address", "", "", "Address of the administration listener, if not from the configuration")
+	cmd.Flags().StringP("config", "c", "", "Configuration file that names the administration listener")
+	cmd.Flags().StringP("adapter", "a", "", "Name of the adapter of the configuration file")
+}
+
+// askAdmin sends a request to the process that the flags name and decodes its answer.
+func askAdmin(fs caddycmd.Flags, method, path string, answer any) error {
 	addr, err := caddycmd.DetermineAdminAPIAddress(fs.String("address"), nil, fs.String("config"), fs.String("adapter"))
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("finding the admin API: %w", err)
+		return fmt.Errorf("finding the admin API: %w", err)
 	}
-	resp, err := caddycmd.AdminAPIRequest(addr, http.MethodPost, "/consent/reload", nil, nil)
+	resp, err := caddycmd.AdminAPIRequest(addr, method, path, nil, nil)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("asking %s to reload: %w", addr, err)
+		return fmt.Errorf("asking %s for %s: %w", addr, path, err)
 	}
 	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		return fmt.Errorf("reading the answer of %s: %w", addr, err)
+	}
+	return nil
+}
+
+func cmdReload(fs caddycmd.Flags) (int, error) {
 	var done struct{ Sites, Changed int }
-	if err := json.NewDecoder(resp.Body).Decode(&done); err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("reading the answer of %s: %w", addr, err)
+	if err := askAdmin(fs, http.MethodPost, "/consent/reload", &done); err != nil {
+		return caddy.ExitCodeFailedStartup, err
 	}
 	fmt.Printf("%d of %d sites have changed rules\n", done.Changed, done.Sites)
 	return caddy.ExitCodeSuccess, nil

@@ -409,18 +409,22 @@ func explainCommand() *cobra.Command {
 		}
 	}
 	cmd := &cobra.Command{
-		Use:   "explain <url> [--from <page-url>] [--kind <kind>] [--consent <categories>]",
+		Use:   "explain <url> [--from <page-url>] [--kind <kind>] [--consent <categories>] [--config <file>]",
 		Short: "Says what would happen to a resource, and which rule decides",
 		Long: `
 Says what would happen to a URL in a page, for a visitor who allows the
 categories of --consent (with dots between; none by default), and which entry
-of the catalogue decides. --kind is what asks for it: ` + strings.Join(kinds, ", ") + `.`,
+of the catalogue decides. With --config it is decided as that configuration
+says for the host of --from, and lines of it that decide are named too. --kind
+is what asks for it: ` + strings.Join(kinds, ", ") + `.`,
 		Args: cobra.ExactArgs(1),
 	}
 	cmd.Flags().StringP("from", "f", "https://your-site.example/", "URL of the page that it stands in")
 	cmd.Flags().StringP("kind", "k", "script", "What asks for it")
 	cmd.Flags().StringP("consent", "", "", "Categories that the visitor allows, such as preferences.statistics")
 	cmd.Flags().StringP("unclassified", "", "", "The option of the directive: "+strings.Join(rules.UnclassifiedWords, ", "))
+	cmd.Flags().StringP("config", "", "", "Configuration file with the directive")
+	cmd.Flags().StringP("adapter", "a", "", "Name of the adapter of the configuration file")
 	cmd.Flags().StringSliceP("catalogue", "c", nil, "Catalogue files that extend or replace entries")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		get := func(name string) string { v, _ := cmd.Flags().GetString(name); return v }
@@ -445,21 +449,39 @@ of the catalogue decides. --kind is what asks for it: ` + strings.Join(kinds, ",
 			}
 			allowed |= rules.SetOf(c)
 		}
+		options := rules.SiteConfig{}
+		if file := get("config"); file != "" {
+			cmd.SilenceUsage = true
+			h, err := configuredFor(file, get("adapter"), from.Hostname())
+			if err != nil {
+				return err
+			}
+			options = h.siteOptions()
+			if !cmd.Flags().Changed("catalogue") {
+				if err := cmd.Flags().Set("catalogue", strings.Join(h.Catalogue, ",")); err != nil {
+					return err
+				}
+			}
+		}
+		if word := get("unclassified"); word != "" {
+			options.Unclassified = word
+		}
 		return withCatalogue(cmd, func(cat *rules.Catalogue) error {
-			site, err := rules.NewSite(cat, rules.SiteConfig{Unclassified: get("unclassified")})
+			site, err := rules.NewSite(cat, options)
 			if err != nil {
 				return err
 			}
 			page := rules.NewPage(from.Scheme, from.Host).At(from.RequestURI())
 			d := site.For(rules.Grants{Allowed: allowed}).Decide(rules.Resource{Kind: kind, URL: args[0], Page: page})
-			return explain(cmd.OutOrStdout(), cat, d)
+			explain(cmd.OutOrStdout(), cat, d, get("config"), options)
+			return nil
 		})
 	}
 	return cmd
 }
 
-// explain prints a decision and where its rule stands.
-func explain(w io.Writer, cat *rules.Catalogue, d rules.Decision) error {
+// explain prints a decision and where its rule stands: in the catalogue, or in the configuration file.
+func explain(w io.Writer, cat *rules.Catalogue, d rules.Decision, config string, options rules.SiteConfig) {
 	action := "passes"
 	if d.Action == rules.Block {
 		action = "is blocked"
@@ -473,21 +495,26 @@ func explain(w io.Writer, cat *rules.Catalogue, d rules.Decision) error {
 	switch {
 	case d.Ambiguous:
 		fmt.Fprintf(w, "%-10s it cannot be told how a browser reads it (%s)\n", "why", d.Rule)
-		return nil
+		return
 	case d.Rule == "":
 		fmt.Fprintf(w, "%-10s it is the page's own, or contacts nobody\n", "why")
-		return nil
+		return
 	case d.Unclassified:
 		fmt.Fprintf(w, "%-10s no rule knows the host; settle it with: allow %s, or: block <category> %s\n", "why", d.Host, d.Host)
-		return nil
+		return
 	}
 	fmt.Fprintf(w, "%-10s %s\n", "rule", d.Rule)
 	fmt.Fprintf(w, "%-10s %s\n", "category", d.Categories)
 	if s, ok := cat.Service(d.Service); ok {
 		fmt.Fprintf(w, "%-10s %s (%s)\n", "service", s.Name, s.ID)
 		fmt.Fprintf(w, "%-10s %s\n", "at", ruleSource(s, d.Rule))
+		if _, moved := options.Services[s.ID]; moved {
+			fmt.Fprintf(w, "%-10s %s\n", "moved at", lineOf(config, "service", s.ID))
+		}
+	} else if rest, own := strings.CutPrefix(d.Rule, "site:"); own {
+		option, value, _ := strings.Cut(rest, " ")
+		fmt.Fprintf(w, "%-10s %s\n", "at", lineOf(config, option, value))
 	}
-	return nil
 }
 
 // ruleSource returns the file:line of the rule in a service's entry.

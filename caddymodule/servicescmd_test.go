@@ -26,7 +26,23 @@ func TestServiceCommands(t *testing.T) {
 	own := filepath.Join(dir, "own.yaml")
 	broken := filepath.Join(dir, "broken.yaml")
 	filters, out := filepath.Join(dir, "filters.txt"), filepath.Join(dir, "imported.yaml")
-	for file, text := range map[string]string{filters: "||vendor.example/t.js^$script\n||vendor.example^$popup\n||hotjar.com^\n", own: "- id: our-widget\n  name: Our widget\n  category: preferences\n  hosts: [widget.example]\n", broken: "- id: our-widget\n  name: Our widget\n  categry: preferences\n"} {
+	config := filepath.Join(dir, "Caddyfile")
+	for file, text := range map[string]string{config: `shop.example {
+	consent {
+		service youtube preferences
+		allow cdn.partner.example
+		block statistics stats.partner.example
+		catalogue ` + own + `
+	}
+	respond ok
+}
+other.example, *.more.example {
+	consent {
+		unclassified block
+	}
+	respond ok
+}
+`, filters: "||vendor.example/t.js^$script\n||vendor.example^$popup\n||hotjar.com^\n", own: "- id: our-widget\n  name: Our widget\n  category: preferences\n  hosts: [widget.example]\n", broken: "- id: our-widget\n  name: Our widget\n  categry: preferences\n"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -62,6 +78,14 @@ func TestServiceCommands(t *testing.T) {
 		{"once it is allowed", explainCommand(), "https://www.googletagmanager.com/gtag/js?id=G-1 --consent statistics", "passes", true},
 		{"a host that nobody knows", explainCommand(), "//x.example/a.js", "block <category> x.example", true},
 		{"its own", explainCommand(), "/a.js --from https://shop.example/cart", "the page's own", true},
+		{"a service that the site moves", explainCommand(), "https://www.youtube.com/embed/x --kind frame --consent preferences --from https://shop.example/ --config " + config, "passes", true},
+		{"and the line that moves it", explainCommand(), "https://www.youtube.com/embed/x --kind frame --from https://shop.example/ --config " + config, "Caddyfile:3", true},
+		{"a host that the site allows", explainCommand(), "https://cdn.partner.example/a.js --from https://shop.example/ --config " + config, "Caddyfile:4", true},
+		{"a host that the site blocks", explainCommand(), "https://stats.partner.example/a.js --from https://shop.example/ --config " + config, "Caddyfile:5", true},
+		{"a service of the site's own file", explainCommand(), "https://widget.example/a.js --from https://shop.example/ --config " + config, "own.yaml:4", true},
+		{"another site of the configuration", explainCommand(), "https://x.example/a.png --kind image --from https://a.more.example/ --config " + config, "is blocked", true},
+		{"a site that it has not", explainCommand(), "/a.js --config " + config, "*.more.example, other.example, shop.example", false},
+		{"no configuration", explainCommand(), "/a.js --config " + config + ".no", "no such file", false},
 		{"a wrong kind", explainCommand(), "/a.js --kind scrpt", `did you mean "script"?`, false},
 		{"no page", explainCommand(), "/a.js --from shop.example", "is not the URL of a page", false},
 	} {

@@ -156,10 +156,13 @@ http://:8082 {
 			t.Errorf("the metrics lack %s:\n%s", want, grep(text, "caddy_consent"))
 		}
 	}
+	if status, body := c.admin("GET", "/consent/seen"); status != 200 || !strings.Contains(body, `"line": "service `) || !strings.Contains(body, `"declared": false`) {
+		t.Errorf("what was seen: %d %s", status, body)
+	}
 	for _, tt := range []struct {
 		method, path string
 		status       int
-	}{{"POST", "/consent/", 405}, {"GET", "/consent/reload", 405}, {"GET", "/consent/nothing", 404}, {"POST", "/consent/reload", 200}} {
+	}{{"POST", "/consent/seen", 405}, {"POST", "/consent/", 405}, {"GET", "/consent/reload", 405}, {"GET", "/consent/nothing", 404}, {"POST", "/consent/reload", 200}} {
 		if status, body := c.admin(tt.method, tt.path); status != tt.status {
 			t.Errorf("%s %s: %d %s", tt.method, tt.path, status, body)
 		}

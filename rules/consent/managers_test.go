@@ -211,6 +211,53 @@ func TestTCFPurposesAreConfigurable(t *testing.T) {
 	}
 }
 
+func TestTCStringOfNoVendorListIsNoAnswer(t *testing.T) {
+	r, err := NewReader(Options{Own: "consent", Read: []Source{{Manager: "tcf"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for tc, want := range map[string]Status{
+		"CPgrvQAPgrvQAAHABBENCkCgAP_AAAAAAAAAAAA": Accepted,  // list 164
+		"CPgrvQAPgrvQAAHABBENAACgAP_AAAAAAAAAAAA": Undecided, // list 0
+	} {
+		if st := r.Read([]string{"euconsent-v2=" + tc}, false); st.Status != want {
+			t.Errorf("%s: %s, want %s", tc, st.Status, want)
+		}
+	}
+}
+
+// A visitor who accepts the site's banner and has opted out of sale or targeted advertising under any
+// state's law gets no marketing.
+func TestOptOutsOfTheStates(t *testing.T) {
+	r, err := NewReader(Options{Own: "consent", Read: []Source{{Manager: "cookieconsent"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, gpp string
+		marketing bool
+	}{
+		{"California, not opted out", "DBABBg~BVoVVVVVVVU", true},
+		{"California, sharing", "DBABBg~BVkVVVVVVVU", false},
+		{"Florida, not opted out", "DBABAw~BVqAAAAAAAA", true},
+		{"Florida, sale", "DBABAw~BVaAAAAAAAA", false},
+		{"Texas, targeted advertising", "DBABEw~BVmAAAAAAAA", false},
+		{"Iowa, not opted out", "DBABCw~BVagAAAAAAA", true},
+		{"Iowa, sale", "DBABCw~BVWgAAAAAAA", false},
+		{"Minnesota, targeted advertising", "DBABIY~BVmAAAAAAAA", false},
+		{"Texas, Global Privacy Control off", "DBABEw~BVqAAAAAAAA.QA", true},
+		{"Texas, Global Privacy Control on", "DBABEw~BVqAAAAAAAA.YA", false},
+		{"Texas, a subsection of another kind", "DBABEw~BVqAAAAAAAA.oA", true},
+		{"a section that is not known", "DBABCG~BVVVVVVVVVV.YA", true},
+	} {
+		ids, _, ok := gppSections(tt.gpp)
+		st := r.Read([]string{"cookieconsent_status=allow; __gpp=" + tt.gpp}, false)
+		if !ok || st.Grants.Allowed.Has(rules.Marketing) != tt.marketing {
+			t.Errorf("%s: allowed %s (sections %v)", tt.name, st.Grants.Allowed, ids)
+		}
+	}
+}
+
 // Whatever stands in a cookie, nothing breaks, and what is read is never more than all.
 func FuzzRecords(f *testing.F) {
 	for _, v := range []string{"%", "%7B%22", "!!!!", "{", "[[", `{"a":`, "1:true", "CPgrvQAPgrvQAAHABBENCkCgAAAAAAAAAAAAAAAAAAAA", "DBABM~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA", "{necessary:true,preferences:true}", "!a=true", "@@@@"} {

@@ -45,8 +45,8 @@ func decodeTCF(s string) (p purposes, ok bool) {
 		}
 		return v
 	}
-	created, updated := number(6, 36), number(42, 36) // deciseconds since 1970
-	if number(0, 6) != 2 || created == 0 || updated < created || number(108, 6) > 25 || number(114, 6) > 25 {
+	created, updated := number(6, 36), number(42, 36)                                                                                 // deciseconds since 1970
+	if number(0, 6) != 2 || created == 0 || updated < created || number(108, 6) > 25 || number(114, 6) > 25 || number(120, 12) == 0 { // vendor lists count from 1
 		return 0, false
 	}
 	for n := 1; n <= 24; n++ {
@@ -183,20 +183,47 @@ func (r *bitReader) fibonacci() (n int) {
 // say whether a visitor has opted out of sale, sharing and targeted advertising. Each has the offset
 // of those fields' bits: version (6), then two bits each.
 var usSections = map[int][]int{
-	7: {18, 20, 22}, // usnat: SaleOptOut, SharingOptOut, TargetedAdvertisingOptOut
-	8: {12, 14},     // usca: SaleOptOut, SharingOptOut
-	9: {12, 14}, 10: {12, 14}, 11: {14, 16}, 12: {12, 14},
+	7:  {18, 20, 22}, // usnat: SaleOptOut, SharingOptOut, TargetedAdvertisingOptOut
+	8:  {12, 14},     // usca: SaleOptOut, SharingOptOut; all others: SaleOptOut, TargetedAdvertisingOptOut
+	9:  {12, 14},     // usva
+	10: {12, 14},     // usco
+	11: {14, 16},     // usut
+	12: {12, 14},     // usct
+	13: {12, 14},     // usfl
+	14: {12, 14},     // usmt
+	15: {12, 14},     // usor
+	16: {12, 14},     // ustx
+	17: {12, 14},     // usde
+	18: {14, 16},     // usia
+	19: {12, 14},     // usne
+	20: {12, 14},     // usnh
+	21: {12, 14},     // usnj
+	22: {12, 14},     // ustn
+	23: {12, 14},     // usmn
 }
 
-// usOptOut reports whether a section says that the visitor has opted out (value 1).
+// usOptOut reports whether a section says that the visitor has opted out (value 1), or that the
+// browser's Global Privacy Control was on when it was written (subsection 1).
 func usOptOut(id int, text string) bool {
 	if id == 6 {
 		return len(text) == 4 && text[0] == '1' && text[2]|0x20 == 'y'
 	}
-	core, _, _ := strings.Cut(text, ".")
-	for _, at := range usSections[id] {
+	fields, ok := usSections[id]
+	if !ok {
+		return false
+	}
+	core, more, _ := strings.Cut(text, ".")
+	for _, at := range fields {
 		r := bitReader{text: core, at: at}
 		if r.number(2) == 1 && !r.bad {
+			return true
+		}
+	}
+	for more != "" {
+		var sub string
+		sub, more, _ = strings.Cut(more, ".")
+		r := bitReader{text: sub}
+		if r.number(2) == 1 && r.number(1) == 1 && !r.bad {
 			return true
 		}
 	}

@@ -42,6 +42,12 @@ func startCaddy(t testing.TB, caddyfile string) *caddy {
 
 func startCaddyIn(t testing.TB, dir, caddyfile string) *caddy {
 	t.Helper()
+	return startCaddyBuild(t, caddyBinary, dir, caddyfile)
+}
+
+// startCaddyBuild is startCaddyIn for another build of Caddy.
+func startCaddyBuild(t testing.TB, binary, dir, caddyfile string) *caddy {
+	t.Helper()
 	c := &caddy{t: t, ports: map[string]int{}, done: make(chan struct{})}
 	c.dir = shortTempDir(t)
 	if dir != "" {
@@ -50,7 +56,7 @@ func startCaddyIn(t testing.TB, dir, caddyfile string) *caddy {
 		}
 	}
 	c.write(caddyfile)
-	c.cmd = exec.Command(caddyBinary, "run", "--config", "Caddyfile", "--adapter", "caddyfile")
+	c.cmd = exec.Command(binary, "run", "--config", "Caddyfile", "--adapter", "caddyfile")
 	c.cmd.Dir = c.dir
 	c.cmd.Env = c.environ()
 	stderr, err := c.cmd.StderrPipe()

@@ -22,6 +22,8 @@ func TestEveryCaddyfileValidates(t *testing.T) {
 			return fs.SkipDir
 		case d.IsDir():
 			return nil
+		case name == "Caddyfile.cache": // needs a module that cmd/caddy does not have: TestCacheInside
+			return nil
 		case name == "Caddyfile" || strings.HasPrefix(name, "Caddyfile."):
 			text, err := os.ReadFile(path)
 			files[path] = string(text)

@@ -107,48 +107,6 @@ func TestFilesOfNginx(t *testing.T) {
 	}
 }
 
-// A cache in front of the proxy, and one behind it, that both keep what its header allows: nobody gets the
-// page of another visitor's choice.
-func TestCachesInFrontAndBehind(t *testing.T) {
-	asked := 0
-	page := soakPage()
-	up := startUpstream(t, func(w http.ResponseWriter, r *http.Request) {
-		asked++
-		w.Header().Set("Content-Type", "text/html")
-		w.Header().Set("Cache-Control", "public, max-age=600")
-		_, _ = io.WriteString(w, page)
-	})
-	dir := shortTempDir(t)
-	outside, inside := freePort(t), freePort(t)
-	caddyPort := freePort(t)
-	cached := func(port int, to string) string {
-		return fmt.Sprintf("server { listen 127.0.0.1:%d; location / { proxy_pass http://%s; proxy_cache z; proxy_cache_key %d$uri; proxy_set_header CDN-Loop nginx; proxy_set_header Host $host; add_header X-Cache-%d $upstream_cache_status; } }\n", port, to, port, port)
-	}
-	startNginx(t, dir, cached(outside, fmt.Sprintf("127.0.0.1:%d", caddyPort))+cached(inside, up), outside, inside)
-	c := startCaddy(t, fmt.Sprintf("http://:%d {\n\tconsent\n\treverse_proxy 127.0.0.1:%d\n}\n", caddyPort, inside))
-	c.waitFor(caddyPort)
-	status := fmt.Sprintf("X-Cache-%d", outside)
-	front := fmt.Sprintf("http://127.0.0.1:%d/", outside)
-	for round := range 3 {
-		for _, cookie := range []string{everything, "", "consent=v1:none", "consent=v1:marketing"} {
-			res, body := mustGet(t, front, "Cookie: "+cookie)
-			blocked := strings.Count(body, `data-consent-src="https://cdn.aircall.io`)
-			if cookie == everything && body != page || cookie != everything && (blocked != soakPages || strings.Contains(body, soakBlocked)) {
-				t.Errorf("round %d, %q gets the page of another choice: %d blocked (%s)", round, cookie, blocked, res.Header.Get(status))
-			}
-			if x := res.Header.Get(status); x != "MISS" {
-				t.Errorf("the cache in front keeps a page: %v", res.Header)
-			}
-		}
-	}
-	if asked != 1 {
-		t.Errorf("the cache behind asks the site %d times: its pages are the same for everybody", asked)
-	}
-	if n := len(c.records("a shared cache stands in front of consent: it must keep to Cache-Control, since it would give the page of one visitor's choice to others; take pages out of rules such as cache everything", 1)); n != 1 {
-		t.Errorf("%d warnings of the cache in front", n)
-	}
-}
-
 // startShop runs the shop in Node.
 func startShop(t *testing.T) string {
 	t.Helper()

@@ -29,6 +29,7 @@ func TestExamplesBlockAndLetChoose(t *testing.T) {
 		{"consent_manager", "8080", "/", "/.consent/", nil, 200, `data-name="films"`},
 		{"nested", "8080", "/", "/.consent/", nil, 200, `data-consent-service="microsoft-clarity"`},
 		{"errors", "8080", "/missing", "/.consent/", nil, 404, "data-consent-service="},
+		{"cache_outside", "8081", "/", "/.consent/", nil, 200, `data-consent-service="hotjar"`},
 		{"encode", "8080", "/", "/.consent/", nil, 200, `data-consent-service="linkedin-insight-tag"`},
 	} {
 		t.Run(tt.name+tt.port, func(t *testing.T) {

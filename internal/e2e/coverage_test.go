@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -76,9 +75,7 @@ func TestCoverage(t *testing.T) {
 		}
 	}
 	doc := coverageDoc(policy, pages, passes)
-	if err := os.WriteFile(repository+"/docs/coverage.md", []byte(doc), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	shared.WriteSection(t, repository+"/docs/coverage.md", "contacts", doc)
 }
 
 // coverageSample takes pages of different hosts, evenly spread.
@@ -180,9 +177,7 @@ func coverageDoc(policy *rules.Policy, pages []shared.Page, passes []*pass) stri
 		}
 		return n
 	}
-	fmt.Fprintf(&b, `# Coverage: third parties that real pages contact
-
-%d saved pages of real sites (2009 to 2026, one a host) were opened in headless Chromium, with every host name of the Internet mapped to
+	fmt.Fprintf(&b, `%d saved pages of real sites (2009 to 2026, one a host) were opened in headless Chromium, with every host name of the Internet mapped to
 a server on loopback that answers with empty resources. A third party is a registrable domain other than the page's own. Made by
 `+"`go test ./internal/e2e -run TestCoverage -update-docs`"+`, which needs the shared test material.
 
@@ -232,7 +227,7 @@ not saved with the pages and are empty here. So on the live sites bundles will c
 	list := slices.SortedFunc(maps.Values(out), func(x, y *escaped) int {
 		return cmp.Or(strings.Compare(x.why, y.why), cmp.Compare(len(y.pages), len(x.pages)), strings.Compare(x.name, y.name))
 	})
-	b.WriteString("\n## What still gets out while undecided\n\n| service or domain | category | pages | why |\n|---|---|---:|---|\n")
+	b.WriteString("\n### What still gets out while undecided\n\n| service or domain | category | pages | why |\n|---|---|---:|---|\n")
 	for _, e := range list {
 		fmt.Fprintf(&b, "| %s | %s | %d | %s |\n", e.name, e.category, len(e.pages), e.why)
 	}
@@ -240,7 +235,7 @@ not saved with the pages and are empty here. So on the live sites bundles will c
 		b.WriteString("| (nothing) | | | |\n")
 	}
 
-	b.WriteString("\n## Page by page\n\n| page | without | undecided | undecided, no JavaScript | all accepted |\n|---|---:|---:|---:|---:|\n")
+	b.WriteString("\n### Page by page\n\n| page | without | undecided | undecided, no JavaScript | all accepted |\n|---|---:|---:|---:|---:|\n")
 	for i, p := range pages {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d |\n", p.Host, sites(without.contacts[i]), sites(undecided.contacts[i]), sites(noScript.contacts[i]), sites(accepted.contacts[i]))
 	}

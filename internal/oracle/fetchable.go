@@ -12,6 +12,13 @@ import (
 	"github.com/caddy-consent/caddy-consent/rules"
 )
 
+// A Reference is what an element makes a browser fetch.
+type Reference struct {
+	Element string // its name, behind those of the frames that hold its document
+	rules.Resource
+	again bool // parsing with scripting has found it too
+}
+
 // Fetchable parses the document as browsers with and without scripting do, and returns the
 // references to blocked resources from which either would fetch. Contents of templates count: one
 // browser speculates in them. Where the parser gives up, nothing is said (see [Unparsed]).
@@ -19,7 +26,23 @@ import (
 // The parser is known to miss frames behind a style in a frameset, and the rest of a page behind a
 // template in foreign content.
 func Fetchable(doc []byte, p *rules.Policy, page *rules.Page) (left []string) {
-	return fetchable(string(doc), p, page, 0)
+	eachReference(string(doc), page, 0, func(r Reference) {
+		if p.Decide(r.Resource).Action == rules.Block {
+			left = append(left, r.Element+" "+r.Kind.String()+" "+r.URL)
+		}
+	})
+	return left
+}
+
+// References returns every reference of the document that a browser with or without scripting
+// fetches, once for each time it stands there, to the page's own hosts too.
+func References(doc []byte, page *rules.Page) (all []Reference) {
+	eachReference(string(doc), page, 0, func(r Reference) {
+		if !r.again {
+			all = append(all, r)
+		}
+	})
+	return all
 }
 
 // Unparsed reports whether the document is nested deeper than the parser goes.
@@ -28,27 +51,34 @@ func Unparsed(doc []byte) bool {
 	return err != nil
 }
 
-func fetchable(doc string, p *rules.Policy, page *rules.Page, depth int) (left []string) {
+func eachReference(doc string, page *rules.Page, depth int, visit func(Reference)) {
 	for _, scripting := range []bool{true, false} {
 		root, err := html.ParseWithOptions(strings.NewReader(doc), html.ParseOptionEnableScripting(scripting))
 		if err != nil {
 			continue
 		}
-		f := &finder{p: p, page: page, scripting: scripting, depth: depth}
+		f := &finder{page: page, scripting: scripting, depth: depth, visit: visit}
 		f.base(root)
 		f.walk(root)
-		left = append(left, f.left...)
 	}
-	return left
 }
 
 type finder struct {
-	p         *rules.Policy
 	page      *rules.Page
 	scripting bool
 	based     bool
 	depth     int // of documents within documents
-	left      []string
+	visit     func(Reference)
+}
+
+// again reports whether parsing with scripting finds the node too.
+func (f *finder) again(n *html.Node) bool {
+	for ; n != nil && !f.scripting; n = n.Parent {
+		if n.Type == html.ElementNode && n.Data == "noscript" {
+			return false
+		}
+	}
+	return !f.scripting
 }
 
 // base finds the first base element, which gives all relative URLs their host.
@@ -85,9 +115,11 @@ func (f *finder) document(n *html.Node, text string) {
 	if f.depth > 8 {
 		return
 	}
-	for _, l := range fetchable(text, f.p, f.page, f.depth+1) {
-		f.left = append(f.left, n.Data+": "+l)
-	}
+	eachReference(text, f.page, f.depth+1, func(r Reference) {
+		r.Element = n.Data + ": " + r.Element
+		r.again = r.again || f.again(n)
+		f.visit(r)
+	})
 }
 
 // data looks into the data: URL of a frame or style sheet.
@@ -124,9 +156,7 @@ func (f *finder) data(n *html.Node, url string) {
 }
 
 func (f *finder) fetch(n *html.Node, kind rules.Kind, url string) {
-	if f.p.Decide(rules.Resource{Kind: kind, URL: url, Page: f.page}).Action == rules.Block {
-		f.left = append(f.left, n.Data+" "+kind.String()+" "+url)
-	}
+	f.visit(Reference{n.Data, rules.Resource{Kind: kind, URL: url, Page: f.page}, f.again(n)})
 }
 
 func (f *finder) attrs(n *html.Node, kind rules.Kind, names ...string) {

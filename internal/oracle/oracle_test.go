@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,5 +98,19 @@ func TestOracleSeesFetches(t *testing.T) {
 		if left := Fetchable([]byte(doc), p, page); len(left) > 0 {
 			t.Errorf("fetches seen in %s where there are none: %q", doc, left)
 		}
+	}
+}
+
+func TestEveryReferenceOfAPageIsCountedOnce(t *testing.T) {
+	page := rules.NewPage("https", "site.test")
+	doc := `<script src=1></script><img src=2><noscript><img src=3></noscript><img src=2><iframe srcdoc="<img src=4><noscript><img src=5></noscript>"></iframe>` +
+		`<noscript><iframe srcdoc="<img src=6>"></iframe></noscript>`
+	var got []string
+	for _, r := range References([]byte(doc), page) {
+		got = append(got, r.URL)
+	}
+	slices.Sort(got)
+	if s := strings.Join(got, ""); s != "1223456" {
+		t.Errorf("got the references %s, want 1223456", s)
 	}
 }

@@ -33,6 +33,7 @@ func Dir(t testing.TB) string {
 // Page is a saved page.
 type Page struct {
 	File, Host, URL, Charset string
+	Year                     int // 0 if unknown
 	Body                     []byte
 }
 
@@ -59,7 +60,8 @@ func Pages(t testing.TB) []Page {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pages = append(pages, Page{File: c[column["file"]], Host: c[column["page_host"]], URL: c[column["page_url"]], Charset: c[column["declared_charset"]], Body: body})
+		year, _ := strconv.Atoi(c[column["year"]])
+		pages = append(pages, Page{File: c[column["file"]], Host: c[column["page_host"]], URL: c[column["page_url"]], Charset: c[column["declared_charset"]], Year: year, Body: body})
 	}
 	return pages
 }
@@ -130,4 +132,36 @@ func Documents(t testing.TB) map[string]string {
 	}
 	add("xss-payload-list/payloads.json", payloads)
 	return docs
+}
+
+// Section returns the part of a file that stands between the comments that begin and end the
+// section of that name.
+func Section(t testing.TB, file, name string) string {
+	t.Helper()
+	_, text, _ := sections(t, file, name)
+	return text
+}
+
+// WriteSection puts text between those comments.
+func WriteSection(t testing.TB, file, name, text string) {
+	t.Helper()
+	before, _, after := sections(t, file, name)
+	if err := os.WriteFile(file, []byte(before+text+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sections(t testing.TB, file, name string) (before, text, after string) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, end := "<!-- begin "+name+" -->\n", "<!-- end "+name+" -->\n"
+	before, rest, ok := strings.Cut(string(data), begin)
+	text, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("%s has no section %q", file, name)
+	}
+	return before + begin, text, end + after
 }

@@ -45,8 +45,9 @@ func decodeTCF(s string) (p purposes, ok bool) {
 		}
 		return v
 	}
-	created, updated := number(6, 36), number(42, 36)                                                                                 // deciseconds since 1970
-	if number(0, 6) != 2 || created == 0 || updated < created || number(108, 6) > 25 || number(114, 6) > 25 || number(120, 12) == 0 { // vendor lists count from 1
+	created, updated := number(6, 36), number(42, 36) // deciseconds since 1970
+	list := number(120, 12)                           // vendor lists count from 1
+	if number(0, 6) != 2 || created == 0 || updated < created || number(108, 6) > 25 || number(114, 6) > 25 || list == 0 {
 		return 0, false
 	}
 	for n := 1; n <= 24; n++ {

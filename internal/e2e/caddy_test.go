@@ -45,9 +45,23 @@ func startCaddyIn(t testing.TB, dir, caddyfile string) *caddy {
 	return startCaddyBuild(t, caddyBinary, dir, caddyfile)
 }
 
+// lookAtSources makes the go command see that a test depends on what Caddy is built from: it keeps a result
+// until a file changes that the test has looked at.
+var lookAtSources = sync.OnceFunc(func() {
+	for _, dir := range []string{"cmd", "caddymodule", "rewriter", "rules"} {
+		_ = filepath.WalkDir(filepath.Join(repository, dir), func(path string, _ os.DirEntry, err error) error {
+			if err == nil {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+	}
+})
+
 // startCaddyBuild is startCaddyIn for another build of Caddy.
 func startCaddyBuild(t testing.TB, binary, dir, caddyfile string) *caddy {
 	t.Helper()
+	lookAtSources()
 	c := &caddy{t: t, ports: map[string]int{}, done: make(chan struct{})}
 	c.dir = shortTempDir(t)
 	if dir != "" {

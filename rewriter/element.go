@@ -200,7 +200,7 @@ func (r *Rewriter) common(rd *reader) {
 		case atLazySrc, atLazySrcset:
 			kind, ok := lazyKind(rd.el)
 			switch {
-			case !ok || rd.el == elScript:
+			case !ok || rd.el == elScript || r.isOwn(rd, a):
 			case a.id == atLazySrcset:
 				r.srcset(rd, a)
 			default:

@@ -92,7 +92,8 @@ func (r *Rewriter) scriptKind(rd *reader) scriptKind {
 		switch a.id {
 		case atType:
 			typed = true
-			if k := typeKind(r.value(rd, a)); k != scriptData && kind != scriptRun {
+			v := r.value(rd, a)
+			if k := typeKind(v); k != scriptData && kind != scriptRun && !r.isDidomi(rd, v) {
 				kind = k
 			}
 		case atLanguage:

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"sort"
@@ -125,7 +126,7 @@ func consentHandlers(config []byte) (list []configured, err error) {
 					}
 				}
 			}
-			for _, key := range sortedKeys(fields) {
+			for _, key := range slices.Sorted(maps.Keys(fields)) {
 				if err := walk(fields[key], hosts); err != nil {
 					return err
 				}
@@ -134,15 +135,6 @@ func consentHandlers(config []byte) (list []configured, err error) {
 		return nil
 	}
 	return list, walk(whole.Apps.HTTP, nil)
-}
-
-func sortedKeys(m map[string]json.RawMessage) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
 }
 
 // lineOf finds the line of a configuration file that has an option with a value: file:line, or the

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -101,12 +102,7 @@ func (c *collector) ghostery(data []byte) error {
 	if db.Patterns == nil {
 		return errors.New(`this is not the JSON of ghostery: "patterns" is missing; take the trackerdb.json of a release`)
 	}
-	keys := make([]string, 0, len(db.Patterns))
-	for k := range db.Patterns {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	for _, key := range keys {
+	for _, key := range slices.Sorted(maps.Keys(db.Patterns)) {
 		p := db.Patterns[key]
 		name := cmp.Or(p.Name, key)
 		categories, ok := c.category(p.Category, ghosteryCategories)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -176,6 +177,21 @@ func (c *caddy) waitFor(port int) {
 		}
 	}
 	c.t.Fatalf("caddy does not listen on port %d:\n%s", port, c.output())
+}
+
+// waitForTLS waits until the site at port in the Caddyfile has a certificate for host.
+func (c *caddy) waitForTLS(port, host string) {
+	c.t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		conn, err := tls.Dial("tcp", c.addr(port), &tls.Config{InsecureSkipVerify: true, ServerName: host})
+		if err == nil {
+			conn.Close()
+			return
+		}
+		if time.Now().After(end) {
+			c.t.Fatal(err)
+		}
+	}
 }
 
 func (c *caddy) stop() {

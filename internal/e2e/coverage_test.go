@@ -20,8 +20,15 @@ import (
 
 var updateDocs = flag.Bool("update-docs", false, "measure coverage in Chromium and write docs/coverage.md")
 
-// coveragePages is how many of the saved pages the table has, evenly spread over their list.
-const coveragePages = 60
+// coveragePages is how many of the saved pages the table has, evenly spread over their list. Four visits
+// of each shall take less than five minutes on two busy cores.
+const coveragePages = 26
+
+// pageLimit is how long a page may load, and pageQuiet how long nothing may arrive before its visit ends.
+const (
+	pageLimit = 5 * time.Second
+	pageQuiet = 500 * time.Millisecond
+)
 
 // pass is one way of visiting all pages.
 type pass struct {
@@ -104,19 +111,36 @@ func (p *pass) visit(t *testing.T, pages []shared.Page, site string) {
 		lead[page.Host] = site
 	}
 	b := startBrowser(t, s, lead)
-	for _, page := range pages {
-		x, closeTab := b.tab(p.scripting)
+	type opened struct {
+		*tab
+		close func()
+		err   error
+	}
+	next := make(chan opened, 1)
+	open := func() {
+		x, end, err := b.openTab(p.scripting)
+		next <- opened{x, end, err}
+	}
+	go open()
+	for i, page := range pages {
+		x := <-next
+		if x.err != nil {
+			t.Fatal("opening a tab: ", x.err)
+		}
 		u, _ := url.Parse(page.URL)
 		u.Scheme, u.RawQuery, u.Fragment = "http", "", ""
 		if p.cookie != "" {
 			x.setCookie(u.String(), "consent", p.cookie)
 		}
 		s.reset()
-		if err := x.tryOpen(u.String(), 8*time.Second); err != nil {
+		if err := x.tryOpen(u.String(), pageLimit); err != nil {
 			t.Logf("%s, %s: %v", p.name, page.URL, err)
 		}
+		if i+1 < len(pages) {
+			go open() // takes as long as this page needs to fall silent
+		}
 		var third []contact
-		for _, y := range s.settle(600 * time.Millisecond) {
+		for _, y := range s.settle(pageQuiet) {
 			if y.Host != "" && registrable(y.Host) != registrable(page.Host) {
 				third = append(third, y)
 			}
@@ -125,7 +149,7 @@ func (p *pass) visit(t *testing.T, pages []shared.Page, site string) {
 			// A ClientHello says something new only where no request followed.
 			return y.Path == "" && slices.ContainsFunc(third, func(z contact) bool { return z.Host == y.Host && z.Path != "" })
 		}))
-		closeTab()
+		x.close()
 	}
 }
 

@@ -205,3 +205,40 @@ func TestShopOfAVisitorWhoRefused(t *testing.T) {
 		t.Errorf("the websocket: %q", text)
 	}
 }
+
+// In a browser a visitor refuses on the choice page, logs in, fills the cart, and uses events and a websocket:
+// no third party is contacted on the way, and the browser keeps no tracker's cookie.
+func TestShopInABrowser(t *testing.T) {
+	chromium(t)
+	s := startSink(t)
+	c := startCaddy(t, "http://:8080 {\n\tencode\n\tconsent\n\treverse_proxy "+startShop(t)+"\n}\n")
+	x, end := startBrowser(t, s, map[string]string{"shop.test": c.addr("8080")}).tab(true)
+	defer end()
+	open := func(path string) {
+		t.Helper()
+		if err := x.tryOpen("http://shop.test"+path, 15*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x.setCookie("http://shop.test/", "_ga", "GA1.1.9.9")
+	open("/.consent/")
+	eval[bool](x, `document.querySelector("button[value=reject_all]").click(), true`)
+	x.until(`document.cookie.indexOf("_ga") < 0`)
+	open("/account") // sends on to the login
+	eval[bool](x, `(() => { const f = document.forms[0], i = document.createElement("input"); i.name = "user"; i.value = "Ada"; f.append(i); f.submit(); return true })()`)
+	x.until(`location.pathname === "/account" && document.body.textContent.includes("Hello Ada")`)
+	for n := 1; n < 3; n++ {
+		eval[bool](x, `(() => { const f = document.createElement("form"); f.method = "post"; f.action = "/cart"; document.body.append(f); f.submit(); return true })()`)
+		x.until(fmt.Sprintf(`location.pathname === "/cart" && document.body.textContent.includes("%d items")`, n))
+	}
+	eval[bool](x, `window.heard = [], new EventSource("/events").onmessage = (e) => heard.push(e.data), new WebSocket("ws://shop.test/socket").onmessage = async (e) => heard.push(e.data.text ? await e.data.text() : e.data), true`)
+	x.until(`heard.includes("1") && heard.includes("2") && heard.some((d) => d.includes("woocommerce_items_in_cart=2"))`)
+	open("/stream")
+	x.until(`document.getElementById("B:0") !== null`)
+	if got := eval[string](x, "document.cookie"); strings.Contains(got, "_ga") || strings.Contains(got, "_fbp") || !strings.Contains(got, "woocommerce_items_in_cart=2") {
+		t.Errorf("the browser has the cookies %q", got)
+	}
+	if got := s.settle(500 * time.Millisecond); len(got) > 0 {
+		t.Errorf("third parties were contacted: %v", hosts(got))
+	}
+}

@@ -74,7 +74,7 @@ server.on('upgrade', (req, socket) => {
   const accept = crypto.createHash('sha1').update(req.headers['sec-websocket-key'] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest('base64');
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\nSet-Cookie: _ga=1\r\n\r\n`);
   const seen = Buffer.from(req.headers.cookie ?? 'none');
-  socket.write(Buffer.concat([Buffer.from([0x81, seen.length]), seen]));
+  socket.write(Buffer.concat([Buffer.from(seen.length < 126 ? [0x81, seen.length] : [0x81, 126, seen.length >> 8, seen.length & 255]), seen]));
   socket.on('error', () => {});
   socket.end();
 });

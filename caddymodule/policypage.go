@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"sort"
+	"strings"
 
 	"golang.org/x/text/language"
 
@@ -15,7 +16,7 @@ import (
 //go:embed policy.html
 var policyHTML string
 
-var policyTemplate = template.Must(template.New("policy").Parse(policyHTML))
+var policyTemplate = template.Must(template.New("policy").Funcs(template.FuncMap{"span": spanText}).Parse(policyHTML))
 
 // policyTexts are the words of the page in one language; facts of the catalogue that are not
 // translated stand in English, marked as such.
@@ -42,6 +43,38 @@ var policyWords = map[string]policyTexts{
 	"es": {"Cookies y servicios de terceros", "Idiomas", "Estos servicios de otras empresas forman parte de este sitio. Cada uno se carga, y sus cookies se instalan, solo cuando usted permite su categoría.",
 		"Cambiar o retirar su elección", "Este sitio no ha declarado ningún servicio.", "Categoría", "Proveedor", "Finalidad", "Datos", "Transferencias a terceros países", "Base jurídica", "Servidores", "Cookie", "Duración",
 		map[string]string{"necessary": "necesarias", "preferences": "preferencias", "statistics": "estadísticas", "marketing": "marketing"}},
+}
+
+// spans are the words of a lifetime in each language: of one and of several for each unit, then those
+// for lifetimes without a number.
+var spans = map[string]map[string]string{
+	"en": {"s": "second|seconds", "m": "minute|minutes", "h": "hour|hours", "d": "day|days", "w": "week|weeks", "mo": "month|months", "y": "year|years",
+		"session": "until the browser is closed", "persistent": "unlimited", "varies": "varies"},
+	"fr": {"s": "seconde|secondes", "m": "minute|minutes", "h": "heure|heures", "d": "jour|jours", "w": "semaine|semaines", "mo": "mois|mois", "y": "an|ans",
+		"session": "jusqu’à la fermeture du navigateur", "persistent": "illimitée", "varies": "variable"},
+	"de": {"s": "Sekunde|Sekunden", "m": "Minute|Minuten", "h": "Stunde|Stunden", "d": "Tag|Tage", "w": "Woche|Wochen", "mo": "Monat|Monate", "y": "Jahr|Jahre",
+		"session": "bis der Browser geschlossen wird", "persistent": "unbegrenzt", "varies": "unterschiedlich"},
+	"es": {"s": "segundo|segundos", "m": "minuto|minutos", "h": "hora|horas", "d": "día|días", "w": "semana|semanas", "mo": "mes|meses", "y": "año|años",
+		"session": "hasta que se cierra el navegador", "persistent": "ilimitada", "varies": "variable"},
+}
+
+// spanText says a lifetime of the catalogue's, such as 13mo, in a language. What is written in another
+// way stays as it is.
+func spanText(lang, lifetime string) string {
+	words := spans[lang]
+	if text, ok := words[lifetime]; ok && !strings.Contains(text, "|") {
+		return text
+	}
+	unit := strings.TrimLeft(lifetime, "0123456789")
+	one, several, ok := strings.Cut(words[unit], "|")
+	n := strings.TrimSuffix(lifetime, unit)
+	switch {
+	case !ok || n == "":
+		return lifetime
+	case n == "1":
+		return "1\u00a0" + one
+	}
+	return n + "\u00a0" + several
 }
 
 // declared returns what is known of the services that the configuration names, by category as the site

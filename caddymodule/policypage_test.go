@@ -20,7 +20,7 @@ func TestCookiePolicy(t *testing.T) {
 		want               []string
 	}{
 		{"in English", "/.consent/policy", "", []string{`lang="en"`, "Aircall", "auth_token", "Our &lt;widget&gt;", "keeps &lt;b&gt;open", "statistics", `href="/.consent/"`, "Standard Contractual Clauses"}},
-		{"in the browser's language", "/.consent/policy", "pt, de-AT;q=0.8, en;q=0.5", []string{`lang="de"`, "Cookies und Dienste Dritter", "Laufzeit", "Statistik", "Cloud-Telefonie", "Bot-Erkennung von Cloudflare", `<dd lang="en">Web analytics`}},
+		{"in the browser's language", "/.consent/policy", "pt, de-AT;q=0.8, en;q=0.5", []string{`lang="de"`, "Cookies und Dienste Dritter", "Laufzeit", "Statistik", "Cloud-Telefonie", "Bot-Erkennung von Cloudflare", "30\u00a0Minuten", "bis der Browser geschlossen wird", `<dd lang="en">Web analytics`}},
 		{"in French", "/.consent/policy?lang=fr", "de", []string{`lang="fr"`, "Finalité", "préférences", "clauses contractuelles types"}},
 		{"in Spanish", "/.consent/policy?lang=es", "", []string{`lang="es"`, "Duración", "<dd>Telefon"}},
 		{"in a language that it has not", "/.consent/policy?lang=%22%3E", "ja", []string{`lang="en"`}},
@@ -45,10 +45,23 @@ func TestCookiePolicy(t *testing.T) {
 	if err := json.Unmarshal([]byte(a.body), &got); err != nil || len(got.Services) != 3 || got.Services[0].Language != "en" || got.Services[0].ID != "aircall" || got.Services[2].Cookies[0].Lifetime != "1y" || got.Services[2].Categories[0] != "statistics" || got.Withdraw != "/.consent/" {
 		t.Errorf("%v: %s", err, a.body)
 	}
-	if a := s.get(t, "GET /.consent/policy.json?lang=es"); !strings.Contains(a.body, `"language":"es"`) || a.Header.Get("Content-Language") != "es" {
+	if a := s.get(t, "GET /.consent/policy.json?lang=es"); !strings.Contains(a.body, `"language":"es"`) || !strings.Contains(a.body, `"lifetime":"1y"`) || a.Header.Get("Content-Language") != "es" {
 		t.Errorf("JSON in Spanish: %s", a.body)
 	}
 	if a := newSite(t, &Handler{}, respond(200, doc, html)).get(t, "GET /.consent/policy"); !strings.Contains(a.body, "has not listed any service") {
 		t.Error(a.body)
+	}
+}
+
+func TestLifetimesInWords(t *testing.T) {
+	for in, want := range map[string]string{"1y": "1\u00a0an", "13mo": "13\u00a0mois", "1d": "1\u00a0jour", "session": "jusqu’à la fermeture du navigateur", "2 years": "2 years", "": "", "y": "y", "5x": "5x", "7": "7"} {
+		if got := spanText("fr", in); got != want {
+			t.Errorf("%q is %q, want %q", in, got, want)
+		}
+	}
+	for _, lang := range policyLanguages {
+		if len(spans[lang]) != len(spans["en"]) {
+			t.Errorf("%s lacks a word", lang)
+		}
 	}
 }

@@ -22,41 +22,45 @@ type configured struct {
 	hosts []string
 }
 
-// configuredFor reads a configuration file and returns the handler that a page of host meets. The
-// error of several that could be meant lists their hosts.
-func configuredFor(file, adapter, host string) (*Handler, error) {
+// configuredFor reads a configuration file and returns the handler that a page of host meets, with
+// its hosts; how many there are for that host, since directives below path matchers are not told
+// apart; the first counts. Without a host, a configuration with one site has that.
+func configuredFor(file, adapter, host string) (c configured, fit int, err error) {
 	config, _, _, err := caddycmd.LoadConfig(file, adapter)
 	if err != nil {
-		return nil, err
+		return c, 0, err
 	}
 	list, err := consentHandlers(config)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return c, 0, fmt.Errorf("%s: %w", file, err)
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("%s has no consent directive", file)
+		return c, 0, fmt.Errorf("%s has no consent directive", file)
 	}
-	var anywhere *Handler
+	var named, anywhere []configured
 	var hosts []string
 	for _, c := range list {
+		if len(c.hosts) == 0 {
+			anywhere = append(anywhere, c)
+		}
 		for _, pattern := range c.hosts {
-			if pattern == host || caddyWildcard(pattern, host) {
-				return c.Handler, nil
+			pattern = strings.ToLower(pattern)
+			if hosts = append(hosts, pattern); pattern == host || caddyWildcard(pattern, host) {
+				named = append(named, c)
+				break
 			}
 		}
-		if len(c.hosts) == 0 && anywhere == nil {
-			anywhere = c.Handler
-		}
-		hosts = append(hosts, c.hosts...)
 	}
 	switch {
-	case anywhere != nil:
-		return anywhere, nil
-	case len(list) == 1:
-		return list[0].Handler, nil
+	case len(named) > 0:
+		return named[0], len(named), nil
+	case len(anywhere) > 0:
+		return anywhere[0], len(anywhere), nil
+	case host == "" && len(list) == 1:
+		return list[0], 1, nil
 	}
 	sort.Strings(hosts)
-	return nil, fmt.Errorf("%s has consent for several sites; say with --from which one is meant: %s", file, strings.Join(slices.Compact(hosts), ", "))
+	return c, 0, fmt.Errorf("%s has consent for other hosts; say with --from which one is meant: %s", file, strings.Join(slices.Compact(hosts), ", "))
 }
 
 // caddyWildcard reports whether host falls under a pattern of Caddy's: * stands for one label.
@@ -120,12 +124,15 @@ func consentHandlers(config []byte) (list []configured, err error) {
 				Host []string `json:"host"`
 			}
 			if json.Unmarshal(fields["match"], &match) == nil {
+				var here []string
 				for _, m := range match {
-					if m.Host != nil {
-						hosts = m.Host
-					}
+					here = append(here, m.Host...)
+				}
+				if here != nil {
+					hosts = here
 				}
 			}
+			delete(fields, "errors") // its routes have the directive for error pages
 			for _, key := range slices.Sorted(maps.Keys(fields)) {
 				if err := walk(fields[key], hosts); err != nil {
 					return err
@@ -138,7 +145,7 @@ func consentHandlers(config []byte) (list []configured, err error) {
 }
 
 // lineOf finds the line of a configuration file that has an option with a value: file:line, or the
-// file alone where it is written in another way.
+// file alone where several have it, or none, as with imported files.
 func lineOf(file, option, value string) string {
 	f, err := os.Open(file)
 	if err != nil {
@@ -146,13 +153,20 @@ func lineOf(file, option, value string) string {
 	}
 	defer f.Close()
 	lines := bufio.NewScanner(f)
+	found := 0
 	for n := 1; lines.Scan(); n++ {
 		words := strings.Fields(lines.Text())
 		if len(words) > 1 && words[0] == option && slices.ContainsFunc(words[1:], func(w string) bool {
-			return strings.EqualFold(strings.Trim(w, `"`+"`"), value)
+			return strings.EqualFold(strings.TrimPrefix(strings.Trim(w, `"`+"`"), "*."), value)
 		}) {
-			return file + ":" + strconv.Itoa(n)
+			if found > 0 {
+				return file
+			}
+			found = n
 		}
 	}
-	return file
+	if found == 0 {
+		return file
+	}
+	return file + ":" + strconv.Itoa(found)
 }

@@ -21,8 +21,12 @@ import (
 	"github.com/caddy-consent/caddy-consent/rules"
 )
 
-// maxSeenHosts bounds the unknown hosts that a site remembers; pages say what they are.
-const maxSeenHosts = 256
+// Bounds of the unknown hosts that a site remembers, since pages say what they are: their number, and
+// the length of one in bytes (RFC 1035, 2.3.4).
+const (
+	maxSeenHosts = 256
+	maxSeenHost  = 253
+)
 
 // seen is what a site's pages referred to since its configuration was loaded, and that a line of
 // configuration could settle: services that were blocked, and hosts that no rule knows.
@@ -34,8 +38,8 @@ type seen struct {
 }
 
 type seenCount struct {
-	category  string
-	responses uint64
+	categories rules.Set // that what was seen needs
+	responses  uint64
 }
 
 func newSeen() *seen {
@@ -53,26 +57,31 @@ func (s *seen) note(list resourceList) {
 		r := &list[i]
 		in, key := s.services, r.service
 		if key == "" {
-			if r.host == "" || r.rule != "unclassified" {
+			if r.host == "" || len(r.host) > maxSeenHost || r.rule != "unclassified" {
 				continue // a line of the configuration has settled it, or nothing could
 			}
 			in, key = s.hosts, r.host
 		}
-		if slices.ContainsFunc(list[:i], func(before loggedResource) bool {
-			return before.service == r.service && (r.service != "" || before.host == r.host)
-		}) {
-			continue
-		}
+		before := slices.ContainsFunc(list[:i], func(b loggedResource) bool {
+			return b.service == r.service && (r.service != "" || b.host == r.host)
+		})
 		c := in[key]
 		if c == nil {
-			if key == r.host && len(s.hosts) >= maxSeenHosts {
+			if r.service == "" && len(s.hosts) >= maxSeenHosts {
 				s.more = true
 				continue
 			}
-			c = &seenCount{category: r.category}
+			c = new(seenCount)
 			in[strings.Clone(key)] = c
 		}
-		c.responses++
+		for _, name := range strings.Split(r.category, ".") {
+			if category, err := rules.ParseCategory(name); err == nil {
+				c.categories |= rules.SetOf(category)
+			}
+		}
+		if !before {
+			c.responses++
+		}
 	}
 }
 
@@ -114,14 +123,18 @@ func (h *Handler) seenView() seenSite {
 		if !ok {
 			continue // a reloaded catalogue has it no more
 		}
-		f := seenService{ID: id, Name: s.Name, Category: c.category, Responses: c.responses}
+		f := seenService{ID: id, Name: s.Name, Category: c.categories.String(), Responses: c.responses}
 		if _, f.Declared = h.Services[id]; !f.Declared {
-			f.Line = "service " + id + " " + declarable(s, c.category)
+			f.Line = "service " + id + " " + strictest(s.Categories|c.categories)
 		}
 		v.Found = append(v.Found, f)
 	}
 	for host, c := range h.seen.hosts {
-		v.Hosts = append(v.Hosts, seenHost{host, c.responses, []string{"allow " + host, "block <category> " + host}})
+		lines := []string{"allow " + host, "block <category> " + host}
+		if rules.IsPublicSuffix(host) {
+			lines = []string{} // anybody can have a host there, so that no line can name it
+		}
+		v.Hosts = append(v.Hosts, seenHost{host, c.responses, lines})
 	}
 	slices.SortFunc(v.Found, func(a, b seenService) int {
 		return cmp.Or(cmp.Compare(b.Responses, a.Responses), strings.Compare(a.ID, b.ID))
@@ -132,13 +145,10 @@ func (h *Handler) seenView() seenSite {
 	return v
 }
 
-// declarable is the one category that a service line can name: the strictest of those that the
-// catalogue has, or of what was asked for.
-func declarable(s *rules.Service, seen string) string {
-	names := s.Categories.Names()
-	if len(names) == 0 {
-		names = strings.Split(seen, ".")
-	}
+// strictest is the one category that a service line names so that nothing of the service opens
+// earlier than without it.
+func strictest(s rules.Set) string {
+	names := (s | rules.SetOf(rules.Necessary)).Names()
 	return names[len(names)-1]
 }
 
@@ -203,7 +213,7 @@ func printSeen(w io.Writer, out seenAnswer) {
 		for _, p := range s.Places {
 			where = append(where, cmp.Or(strings.Join(p.Hosts, " "), p.Server))
 		}
-		fmt.Fprintf(w, "# %s, since %s\n", cmp.Or(s.Name, strings.Join(where, ", "), "a site"), out.Since.Format(time.DateTime))
+		fmt.Fprintf(w, "# %s, since %s UTC\n", cmp.Or(s.Name, strings.Join(where, ", "), "a site"), out.Since.Format(time.DateTime))
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, f := range s.Found {
 			if f.Declared {
@@ -213,7 +223,7 @@ func printSeen(w io.Writer, out seenAnswer) {
 			fmt.Fprintf(t, "%s\t# %s; %d responses\n", f.Line, f.Name, f.Responses)
 		}
 		for _, h := range s.Hosts {
-			fmt.Fprintf(t, "# %s\t# no rule knows it; %d responses\n", strings.Join(h.Lines, ", or "), h.Responses)
+			fmt.Fprintf(t, "# %s\t# no rule knows it; %d responses\n", cmp.Or(strings.Join(h.Lines, ", or "), h.Host), h.Responses)
 		}
 		t.Flush()
 		if s.More {

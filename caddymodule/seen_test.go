@@ -24,9 +24,25 @@ func TestSeenServicesAndTheirLines(t *testing.T) {
 	var b strings.Builder
 	v.Places = []place{{Server: "srv0", Hosts: []string{"shop.example"}}}
 	printSeen(&b, seenAnswer{Since: time.Unix(0, 0).UTC(), Sites: []seenSite{v}})
-	for _, want := range []string{"# shop.example, since 1970-01-01 00:00:00\n", "service hotjar statistics ", "# Hotjar; 2 responses\n", "# service youtube", "# allow x.nobody.example, or block <category> x.nobody.example"} {
+	for _, want := range []string{"# shop.example, since 1970-01-01 00:00:00 UTC\n", "service hotjar statistics ", "# Hotjar; 2 responses\n", "# service youtube", "# allow x.nobody.example, or block <category> x.nobody.example"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("printed without %q:\n%s", want, b.String())
+		}
+	}
+}
+
+// TestSeenLinesOpenNothing: the proposed line is never weaker than what blocked something of the service.
+func TestSeenLinesOpenNothing(t *testing.T) {
+	s := newSite(t, &Handler{}, respond(200, `<script src="https://kelkoogroup.net/a.js"></script><iframe src="https://player.vimeo.com/video/1"></iframe>`, html))
+	s.get(t, "GET /")
+	v := s.h.seenView()
+	if len(v.Found) != 2 {
+		t.Fatalf("%+v", v)
+	}
+	for _, f := range v.Found {
+		own := newSite(t, &Handler{Services: map[string]string{f.ID: strings.Fields(f.Line)[2]}}, s.next)
+		if a := own.get(t, "GET /"); strings.Count(a.body, "data-consent-src") != 2 {
+			t.Errorf("%s opens something: %s", f.Line, a.body)
 		}
 	}
 }
@@ -37,6 +53,7 @@ func TestSeenHostsAreBounded(t *testing.T) {
 	for i := range 3 * maxSeenHosts {
 		s.note(resourceList{{host: fmt.Sprintf("h%d.example", i), rule: "unclassified"}})
 	}
+	s.note(resourceList{{host: strings.Repeat("a", 300) + ".example", rule: "unclassified"}})
 	if len(s.hosts) != maxSeenHosts || !s.more {
 		t.Errorf("%d hosts are kept, more %v", len(s.hosts), s.more)
 	}

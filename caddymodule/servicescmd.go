@@ -167,7 +167,11 @@ error; --verbose lists it line by line. Mind the licence of the list.`,
 			o.Catalogue = cat
 			r, err := importer.Read(in, o)
 			if err == nil {
-				err = r.Check()
+				var own []rules.File
+				files, _ := cmd.Flags().GetStringSlice("catalogue")
+				if own, err = rules.ReadFiles(files...); err == nil {
+					err = r.Check(own...)
+				}
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
@@ -232,11 +236,11 @@ func reportImport(w io.Writer, name string, r *importer.Result, verbose bool) {
 	}
 }
 
-// withCatalogue calls f with the catalogue and the files of --catalogue.
-func withCatalogue(cmd *cobra.Command, f func(*rules.Catalogue) error) error {
+// withCatalogue calls f with the catalogue, the files of a configuration, and those of --catalogue.
+func withCatalogue(cmd *cobra.Command, f func(*rules.Catalogue) error, configured ...string) error {
 	files, _ := cmd.Flags().GetStringSlice("catalogue")
 	cmd.SilenceUsage = true
-	cat, err := rules.LoadCatalogue(files...)
+	cat, err := rules.LoadCatalogue(append(configured, files...)...)
 	if err != nil {
 		return err
 	}
@@ -449,33 +453,43 @@ is what asks for it: ` + strings.Join(kinds, ", ") + `.`,
 			}
 			allowed |= rules.SetOf(c)
 		}
-		options := rules.SiteConfig{}
+		site, fit := configured{Handler: new(Handler)}, 1
 		if file := get("config"); file != "" {
 			cmd.SilenceUsage = true
-			h, err := configuredFor(file, get("adapter"), from.Hostname())
-			if err != nil {
-				return err
-			}
-			options = h.siteOptions()
-			if !cmd.Flags().Changed("catalogue") {
-				if err := cmd.Flags().Set("catalogue", strings.Join(h.Catalogue, ",")); err != nil {
-					return err
+			host := ""
+			if cmd.Flags().Changed("from") {
+				if host, err = rules.NormalizeHost(from.Host); err != nil {
+					return fmt.Errorf("--from: %w", err)
 				}
 			}
+			if site, fit, err = configuredFor(file, get("adapter"), host); err != nil {
+				return err
+			}
+			if host == "" && len(site.hosts) > 0 && !strings.Contains(site.hosts[0], "*") {
+				from.Host = site.hosts[0]
+			}
 		}
+		options := site.siteOptions()
 		if word := get("unclassified"); word != "" {
 			options.Unclassified = word
 		}
 		return withCatalogue(cmd, func(cat *rules.Catalogue) error {
-			site, err := rules.NewSite(cat, options)
+			compiled, err := rules.NewSite(cat, options)
 			if err != nil {
 				return err
 			}
 			page := rules.NewPage(from.Scheme, from.Host).At(from.RequestURI())
-			d := site.For(rules.Grants{Allowed: allowed}).Decide(rules.Resource{Kind: kind, URL: args[0], Page: page})
-			explain(cmd.OutOrStdout(), cat, d, get("config"), options)
+			d := compiled.For(rules.Grants{Allowed: allowed}).Decide(rules.Resource{Kind: kind, URL: args[0], Page: page})
+			out := cmd.OutOrStdout()
+			if fit > 1 {
+				fmt.Fprintf(out, "%-10s %d directives stand at %s; this is what the first says\n", "note", fit, from.Host)
+			}
+			if site.Mode == "shadow" {
+				fmt.Fprintf(out, "%-10s the mode is shadow: it is only logged\n", "note")
+			}
+			explain(out, cat, d, get("config"), options)
 			return nil
-		})
+		}, site.Catalogue...)
 	}
 	return cmd
 }

@@ -26,7 +26,7 @@ func TestServiceCommands(t *testing.T) {
 	own := filepath.Join(dir, "own.yaml")
 	broken := filepath.Join(dir, "broken.yaml")
 	filters, out := filepath.Join(dir, "filters.txt"), filepath.Join(dir, "imported.yaml")
-	config := filepath.Join(dir, "Caddyfile")
+	config, single := filepath.Join(dir, "Caddyfile"), filepath.Join(dir, "Single")
 	for file, text := range map[string]string{config: `shop.example {
 	consent {
 		service youtube preferences
@@ -42,7 +42,30 @@ other.example, *.more.example {
 	}
 	respond ok
 }
-`, filters: "||vendor.example/t.js^$script\n||vendor.example^$popup\n||hotjar.com^\n", own: "- id: our-widget\n  name: Our widget\n  category: preferences\n  hosts: [widget.example]\n", broken: "- id: our-widget\n  name: Our widget\n  categry: preferences\n"} {
+`, single: `shop.example {
+	handle_errors {
+		consent {
+			unclassified allow
+		}
+		respond sorry
+	}
+	consent {
+		mode shadow
+		catalogue "` + filepath.Join(dir, "a,b.yaml") + `"
+	}
+	respond ok
+}
+two.example {
+	handle /blog/* {
+		consent {
+			allow x.example
+		}
+	}
+	handle {
+		consent
+	}
+}
+`, filepath.Join(dir, "a,b.yaml"): "[]\n", filters: "||vendor.example/t.js^$script\n||vendor.example^$popup\n||hotjar.com^\n", own: "- id: our-widget\n  name: Our widget\n  category: preferences\n  hosts: [widget.example]\n", broken: "- id: our-widget\n  name: Our widget\n  categry: preferences\n"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -85,6 +108,9 @@ other.example, *.more.example {
 		{"a service of the site's own file", explainCommand(), "https://widget.example/a.js --from https://shop.example/ --config " + config, "own.yaml:4", true},
 		{"another site of the configuration", explainCommand(), "https://x.example/a.png --kind image --from https://a.more.example/ --config " + config, "is blocked", true},
 		{"a site that it has not", explainCommand(), "/a.js --config " + config, "*.more.example, other.example, shop.example", false},
+		{"a site in shadow mode", explainCommand(), "https://x.example/a.js --from https://SHOP.example/ --adapter caddyfile --config " + single, "the mode is shadow", true},
+		{"not the directive for its errors", explainCommand(), "https://x.example/a.js --from https://shop.example/ --adapter caddyfile --config " + single, "is blocked", true},
+		{"two directives at one host", explainCommand(), "https://x.example/a.js --from https://two.example/ --adapter caddyfile --config " + single, "2 directives stand at two.example", true},
 		{"no configuration", explainCommand(), "/a.js --config " + config + ".no", "no such file", false},
 		{"a wrong kind", explainCommand(), "/a.js --kind scrpt", `did you mean "script"?`, false},
 		{"no page", explainCommand(), "/a.js --from shop.example", "is not the URL of a page", false},

@@ -55,8 +55,11 @@ func embeddedProfile(language, id string) *Profile {
 func readProfile(name string, data []byte) (*Profile, error) {
 	e := entryReader{file: "catalogue/" + name}
 	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil || len(doc.Content) == 0 {
-		return nil, fmt.Errorf("%s: no profile (%w)", e.file, err)
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, fmt.Errorf("%s: %w", e.file, err)
+	}
+	if len(doc.Content) == 0 {
+		return nil, fmt.Errorf("%s: the file is empty", e.file)
 	}
 	p := e.profile(doc.Content[0])
 	return p, errors.Join(e.problems...)

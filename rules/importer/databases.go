@@ -60,7 +60,7 @@ func (c *collector) thirdPartyWeb(data []byte) error {
 		}
 		categories, ok := c.category(class, webCategories)
 		if !ok {
-			c.note(0, t.Name, "category "+cmp.Or(class, "none")+" does not say what it is for: map it")
+			c.note(0, t.Name, "category "+cmp.Or(class, "none")+" does not say what it is for: map it with --map")
 			continue
 		}
 		e := c.service(t.Name, t.Name, class, categories)
@@ -107,7 +107,7 @@ func (c *collector) ghostery(data []byte) error {
 		name := cmp.Or(p.Name, key)
 		categories, ok := c.category(p.Category, ghosteryCategories)
 		if !ok {
-			c.note(0, name, "category "+cmp.Or(p.Category, "none")+" does not say what it is for: map it")
+			c.note(0, name, "category "+cmp.Or(p.Category, "none")+" does not say what it is for: map it with --map")
 			continue
 		}
 		e := c.service(key, name, p.Category, categories)
@@ -178,7 +178,7 @@ func (c *collector) cookieDatabase(data []byte) error {
 		name := cell("name")
 		categories, ok := c.category(cell("category"), databaseCategories)
 		if !ok {
-			c.note(line, name, "category "+cmp.Or(strings.ToLower(cell("category")), "none")+" passes without an entry, or does not say what it is for: map it")
+			c.note(line, name, "category "+cmp.Or(strings.ToLower(cell("category")), "none")+" passes without an entry, or does not say what it is for: map it with --map")
 			continue
 		}
 		if cell("wildcard match") == "1" && !strings.HasSuffix(name, "*") {
@@ -190,6 +190,7 @@ func (c *collector) cookieDatabase(data []byte) error {
 			k.Domain, k.Party = strings.ToLower(m[1]), "third"
 		} else if d := cell("domain"); d != "" {
 			k.Party = ""
+			c.wider(line, name+" of "+d, "enforced for every domain: the cell is no single domain")
 		}
 		c.cookie(c.service(platform, platform, "", categories), k, categories, line)
 	}

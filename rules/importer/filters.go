@@ -1,7 +1,11 @@
 package importer
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
+
+	"golang.org/x/net/publicsuffix"
 
 	"github.com/caddy-consent/caddy-consent/rules"
 )
@@ -10,8 +14,17 @@ import (
 type filter struct {
 	host, path, query string
 	elements          []string
-	wider             string // how it covers more than the line does
+	differs           []string // how it covers more or less than the line does
 }
+
+// inexact are resource types for which ours is a larger one.
+var inexact = map[string]bool{"ping": true, "beacon": true, "websocket": true, "webrtc": true, "other": true, "object": true, "object-subrequest": true}
+
+// otherOptions are the words that may stand behind a dollar sign, beside the resource types.
+var otherOptions = categoriesOf(map[rules.Category]string{rules.Necessary: "third-party 3p strict3p important match-case all first-party 1p strict1p domain from denyallow to method " +
+	"header ipaddress app ctag dnstype client sitekey document doc popup popunder inline-script inline-font elemhide ehide generichide ghide specifichide shide " +
+	"genericblock content jsinject urlblock extension badfilter csp permissions redirect redirect-rule rewrite replace removeparam queryprune cookie " +
+	"removeheader jsonprune hls urlskip uritransform urltransform empty mp4 stealth network noop reason _"})
 
 // resourceTypes are the words of filter lists for what asks, and ours.
 var resourceTypes = map[string]string{
@@ -24,37 +37,52 @@ var elementOrder = []string{"script", "iframe", "img", "style", "font", "media",
 
 // options says what the part behind the dollar sign means: the elements it is limited to (none:
 // all), or why it cannot be expressed.
-func options(list string) (elements []string, why string) {
-	only, not := make(map[string]bool), make(map[string]bool)
+func options(list string) (elements, differs []string, why string) {
+	only, not, anyCase := make(map[string]bool), make(map[string]bool), true
+	defer func() {
+		if anyCase {
+			differs = append(differs, differsCase)
+		}
+	}()
 	for _, o := range strings.Split(list, ",") {
 		o = strings.ToLower(strings.TrimSpace(o))
 		name, _, _ := strings.Cut(o, "=")
 		bare, negated := strings.CutPrefix(name, "~")
 		if e, ok := resourceTypes[bare]; ok {
-			if negated {
+			switch {
+			case inexact[bare] && !slices.Contains(differs, widerKind):
+				differs = append(differs, widerKind)
+				fallthrough
+			case inexact[bare]:
+				if !negated {
+					only[e] = true
+				}
+			case negated:
 				not[e] = true
-			} else {
+			default:
 				only[e] = true
 			}
 			continue
 		}
 		switch name {
-		case "third-party", "3p", "strict3p", "important", "match-case", "all", "", "_":
+		case "match-case":
+			anyCase = false
+		case "third-party", "3p", "strict3p", "important", "all", "", "_", "noop":
 		case "~third-party", "first-party", "1p", "strict1p", "~3p", "~1p", "~first-party":
-			return nil, "about a site's own hosts: $" + name
+			return nil, nil, "about a site's own hosts: $" + name
 		case "domain", "from", "denyallow", "to", "method", "header", "ipaddress", "app", "ctag", "dnstype", "client", "sitekey":
-			return nil, "holds for some pages or requests only: $" + name
+			return nil, nil, "holds for some pages or requests only: $" + name
 		case "document", "doc", "popup", "popunder", "inline-script", "inline-font", "elemhide", "ehide", "generichide", "ghide", "specifichide", "shide",
 			"genericblock", "content", "jsinject", "urlblock", "extension":
-			return nil, "not about what a page loads: $" + name
+			return nil, nil, "not about what a page loads: $" + name
 		case "badfilter":
-			return nil, "takes another filter back: $badfilter"
+			return nil, nil, "takes another filter back: $badfilter"
 		default:
-			return nil, "changes a request instead of blocking it, or is unknown: $" + name
+			return nil, nil, "changes a request instead of blocking it, or is unknown: $" + name
 		}
 	}
 	if len(only) == 0 && len(not) == 0 {
-		return nil, ""
+		return nil, nil, ""
 	}
 	for _, e := range elementOrder {
 		if (len(only) == 0 || only[e]) && (len(only) > 0 || !not[e]) {
@@ -62,15 +90,17 @@ func options(list string) (elements []string, why string) {
 		}
 	}
 	if len(elements) == 0 {
-		return nil, "for no kind of resource"
+		return nil, nil, "for no kind of resource"
 	}
-	return elements, ""
+	return elements, differs, ""
 }
 
 // parseFilter reads a line in Adblock Plus syntax. A comment has neither filter nor why.
 func parseFilter(line string) (f filter, ok bool, why string) {
 	line = strings.TrimSpace(line)
 	switch {
+	case strings.HasPrefix(line, "!#"):
+		return f, false, "an instruction to the reader of the list"
 	case line == "", line[0] == '!', strings.HasPrefix(line, "[Adblock"), strings.HasPrefix(line, "[uBlock"), strings.HasPrefix(line, "# "), line == "#":
 		return f, false, ""
 	case len(line) > 4096:
@@ -81,11 +111,15 @@ func parseFilter(line string) (f filter, ok bool, why string) {
 		return f, false, "an exception; allow <host> in the configuration says it"
 	}
 	pattern := line
-	if i := strings.LastIndexByte(line, '$'); i >= 0 && isOptions(line[i+1:]) {
-		if f.elements, why = options(line[i+1:]); why != "" {
-			return f, false, why
+	f.differs = []string{differsCase}
+	for i := range len(line) {
+		if line[i] == '$' && isOptions(line[i+1:]) {
+			if f.elements, f.differs, why = options(line[i+1:]); why != "" {
+				return f, false, why
+			}
+			pattern = line[:i]
+			break
 		}
-		pattern = line[:i]
 	}
 	if len(pattern) > 1 && pattern[0] == '/' && pattern[len(pattern)-1] == '/' {
 		return f, false, "a regular expression"
@@ -95,6 +129,9 @@ func parseFilter(line string) (f filter, ok bool, why string) {
 		pattern = pattern[2:]
 	case strings.HasPrefix(pattern, "|http://"), strings.HasPrefix(pattern, "|https://"), strings.HasPrefix(pattern, "|//"), strings.HasPrefix(pattern, "://"):
 		_, pattern, _ = strings.Cut(pattern, "//")
+		f.differs = append(f.differs, widerHost)
+	case isHostsLine(pattern):
+		return f, false, "a line of a hosts file; write ||host^ instead"
 	default:
 		return f, false, "names no host"
 	}
@@ -107,6 +144,9 @@ func parseFilter(line string) (f filter, ok bool, why string) {
 	if f.host = strings.ToLower(pattern); !strings.Contains(f.host, ".") || strings.HasPrefix(f.host, ".") || strings.HasSuffix(f.host, ".") {
 		return f, false, "names only a part of a host"
 	}
+	if suffix, icann := publicsuffix.PublicSuffix(f.host); rest == "" && !icann && !strings.Contains(suffix, ".") {
+		return f, false, "names only a part of a host, or needs ^ at its end"
+	}
 	if why = f.setPath(rest, whole); why != "" {
 		return f, false, why
 	}
@@ -115,22 +155,33 @@ func parseFilter(line string) (f filter, ok bool, why string) {
 
 // isOptions reports whether text is a list of options: a dollar sign stands in paths too.
 func isOptions(text string) bool {
-	name, _, _ := strings.Cut(text, "=")
-	first, _, _ := strings.Cut(name, ",")
-	if first == "" {
-		return false
+	end := strings.IndexAny(text, ",=")
+	if end < 0 {
+		end = len(text)
 	}
-	for i := 0; i < len(first); i++ {
-		if c := first[i] | 0x20; (c < 'a' || c > 'z') && !strings.ContainsRune("~-_0123456789", rune(first[i])) {
-			return false
+	name := strings.TrimPrefix(strings.ToLower(strings.TrimSpace(text[:end])), "~")
+	_, known := otherOptions[name]
+	return known || resourceTypes[name] != ""
+}
+
+// isHostsLine reports whether a line is one of a hosts file, or a host alone.
+func isHostsLine(line string) bool {
+	words := strings.Fields(line)
+	if len(words) == 2 {
+		if _, err := netip.ParseAddr(words[0]); err == nil {
+			return true
 		}
 	}
-	return true
+	return len(words) == 1 && strings.Contains(line, ".") && !strings.ContainsAny(line, "/*^|?=&:,")
 }
 
 const (
-	widerEnd       = "covers longer words too: a rule is a prefix"
+	widerEnd       = "covers what the address goes on with too: a rule is a prefix"
 	widerSeparator = "covers any characters where the list has a separator"
+	widerQuery     = "covers the parameter wherever it stands in a query, and longer paths: a rule is a prefix"
+	widerHost      = "covers the hosts below it too"
+	widerKind      = "covers all that scripts fetch, or all frames: we tell no finer kinds apart"
+	differsCase    = "is compared by upper and lower case here"
 )
 
 // setPath reads what stands behind the host; whole is set where the URL ends there.
@@ -161,15 +212,21 @@ func (f *filter) setPath(rest string, whole bool) (why string) {
 	if strings.ContainsAny(rest, "|") {
 		return "an anchor inside the address"
 	}
+	if _, behind, ok := strings.Cut(path, "*"); ok && strings.ContainsAny(behind, "&=") {
+		return "a star that reaches into the query"
+	}
 	if asks {
-		if f.query, why = queryOf(query); why != "" {
+		if f.query, why = queryOf(query, whole); why != "" {
 			return why
 		}
-	} else {
-		path, f.wider = endOf(path, whole)
+		f.differs = append(f.differs, widerQuery)
+	} else if cut, separator := strings.CutSuffix(path, "^"); separator || whole {
+		path = cut
+		f.differs = append(f.differs, widerEnd)
 	}
 	if strings.Contains(path, "^") {
-		path, f.wider = strings.ReplaceAll(path, "^", "*"), widerSeparator
+		path = strings.ReplaceAll(path, "^", "*")
+		f.differs = append(f.differs, widerSeparator)
 	}
 	for strings.Contains(path, "**") {
 		path = strings.ReplaceAll(path, "**", "*")
@@ -184,24 +241,13 @@ func (f *filter) setPath(rest string, whole bool) (why string) {
 	return ""
 }
 
-// endOf takes the mark of an end off a path and says what is lost: nothing behind a file's
-// extension.
-func endOf(path string, whole bool) (string, string) {
-	cut, separator := strings.CutSuffix(path, "^")
-	if !separator && !whole {
-		return path, ""
-	}
-	last := cut[strings.LastIndexByte(cut, '/')+1:]
-	if strings.Contains(last, ".") || last == "" {
-		return cut, ""
-	}
-	return cut, widerEnd
-}
-
 // queryOf turns the beginning of a query into key=value.
-func queryOf(q string) (query, why string) {
-	q = strings.TrimSuffix(strings.TrimSuffix(q, "*"), "&")
-	q, end := strings.CutSuffix(q, "^")
+func queryOf(q string, whole bool) (query, why string) {
+	q, end := strings.CutSuffix(strings.TrimSuffix(q, "*"), "&")
+	if !end {
+		q, end = strings.CutSuffix(q, "^")
+	}
+	end = end || whole
 	key, value, ok := strings.Cut(q, "=")
 	switch {
 	case q == "":
@@ -231,7 +277,7 @@ func (c *collector) filterList(data string) {
 			continue
 		}
 		if c.Category == 0 {
-			c.note(line, text, "a filter list has no categories: name one")
+			c.note(line, text, "a filter list has no categories: name one with --category")
 			continue
 		}
 		if why := hostProblem(f.host); why != "" && f.path == "" {
@@ -244,8 +290,10 @@ func (c *collector) filterList(data string) {
 }
 
 func (c *collector) filter(e *entry, f filter, line int, text string) {
-	if f.wider != "" {
-		c.wider(line, text, f.wider)
+	for _, how := range f.differs {
+		if how != differsCase || strings.ToLower(f.path) != f.path {
+			c.wider(line, text, how)
+		}
 	}
 	if f.path == "" && f.elements == nil {
 		c.host(e, f.host, line, text)
@@ -254,8 +302,7 @@ func (c *collector) filter(e *entry, f filter, line int, text string) {
 	if f.path == "" {
 		f.path = "/"
 	}
-	if s, _, same := c.known(f.host, e.categories); same && s != nil {
-		c.result.Known++
+	if c.settled(f.host, e.categories, line, text) {
 		return
 	}
 	c.rule(e, Rule{f.host, f.path, f.query, f.elements}, line, text)

@@ -124,9 +124,7 @@ func Read(r io.Reader, o Options) (*Result, error) {
 func detect(data []byte) string {
 	head := bytes.TrimSpace(data[:min(len(data), 4096)])
 	switch {
-	case bytes.HasPrefix(head, []byte("[Adblock")):
-		return "abp"
-	case bytes.HasPrefix(head, []byte("[")):
+	case bytes.HasPrefix(head, []byte("[")) && len(bytes.TrimSpace(head[1:])) > 0 && bytes.ContainsAny(bytes.TrimSpace(head[1:])[:1], "{]"):
 		return "third-party-web"
 	case bytes.HasPrefix(head, []byte("{")):
 		return "ghostery"
@@ -156,7 +154,7 @@ func (c *collector) note(line int, text, why string) {
 	c.result.Notes = append(c.result.Notes, Note{Line: line, Text: text, Why: why})
 }
 
-// wider notes an entry that was taken and covers more than the list says.
+// wider notes an entry that was taken and says something else than the list.
 func (c *collector) wider(line int, text, why string) {
 	c.result.Notes = append(c.result.Notes, Note{Line: line, Text: text, Why: why, Used: true})
 }
@@ -190,14 +188,20 @@ func (c *collector) id(name string) string {
 		}
 	}
 	base := cmp.Or(strings.Trim(b.String(), "-"), "service")
-	id := base
-	if c.Catalogue != nil {
-		if _, taken := c.Catalogue.Service(id); taken {
-			base += "-imported"
-			id = base
+	taken := func(id string) bool {
+		if c.Catalogue != nil {
+			if _, ok := c.Catalogue.Service(id); ok {
+				return true
+			}
 		}
+		return c.ids[id]
 	}
-	for n := 2; c.ids[id]; n++ {
+	id := base
+	if taken(id) {
+		base += "-imported"
+		id = base
+	}
+	for n := 2; taken(id); n++ {
 		id = fmt.Sprintf("%s-%d", base, n)
 	}
 	c.ids[id] = true
@@ -215,7 +219,10 @@ func hostProblem(host string) string {
 	return ""
 }
 
-const otherCategory = "the catalogue has the host, in another category"
+const (
+	otherCategory       = "the catalogue has the host, or a parent of it, in another category"
+	otherCategoryCookie = "the catalogue has the cookie, in another category"
+)
 
 // host adds a host to a service, unless the catalogue says the same.
 func (c *collector) host(e *entry, host string, line int, text string) {
@@ -224,30 +231,30 @@ func (c *collector) host(e *entry, host string, line int, text string) {
 		c.note(line, text, why)
 		return
 	}
-	if s, exact, same := c.known(host, e.categories); same {
-		c.result.Known++
-		return
-	} else if exact {
-		c.result.Notes = append(c.result.Notes, Note{Line: line, Text: text, Why: otherCategory,
-			More: "settle it with: service " + s.ID + " " + e.categories.Names()[0]})
-		return
+	if !c.settled(host, e.categories, line, text) {
+		e.hosts[host] = true
 	}
-	e.hosts[host] = true
 }
 
-// known says whether the catalogue has a host itself, and whether it comes to the same as these
-// categories.
-func (c *collector) known(host string, categories rules.Set) (s *rules.Service, exact, same bool) {
+// settled reports whether the catalogue speaks of a host, or of a parent of it, already. Where it
+// says something else that is noted: an imported entry, being narrower, would win over it.
+func (c *collector) settled(host string, categories rules.Set, line int, text string) bool {
 	if c.Catalogue == nil {
-		return nil, false, false
+		return false
 	}
 	s, cats, ok := c.Catalogue.HostService(host)
 	if !ok {
-		s, exact = c.Catalogue.HasHost(host)
-		return s, exact, false
+		if s, ok = c.Catalogue.HasHost(host); !ok {
+			return false
+		}
 	}
-	_, exact = c.Catalogue.HasHost(host)
-	return s, exact, cats == categories
+	if cats == categories {
+		c.result.Known++
+		return true
+	}
+	c.result.Notes = append(c.result.Notes, Note{Line: line, Text: text, Why: otherCategory,
+		More: "settle it with: service " + s.ID + " " + categories.Names()[0]})
+	return true
 }
 
 func (c *collector) rule(e *entry, r Rule, line int, text string) {
@@ -269,8 +276,12 @@ func (c *collector) cookie(e *entry, k Cookie, categories rules.Set, line int) {
 		return
 	}
 	if c.Catalogue != nil {
-		if _, cats, ok := c.Catalogue.CookieService(strings.TrimSuffix(k.Name, "*"), k.Domain); ok && cats == categories {
+		switch s, cats, ok := c.Catalogue.CookieService(strings.TrimSuffix(k.Name, "*"), k.Domain); {
+		case ok && cats == categories:
 			c.result.Known++
+			return
+		case ok && s != nil:
+			c.result.Notes = append(c.result.Notes, Note{Line: line, Text: k.Name, Why: otherCategoryCookie, More: "settle it with: cookie " + k.Name + " " + categories.Names()[0]})
 			return
 		}
 		if why := c.Catalogue.LintCookie(&rules.Cookie{Name: k.Name, Domain: k.Domain}); why != "" {
@@ -341,14 +352,15 @@ func (c *collector) finish() *Result {
 	return c.result
 }
 
-// Check lets the catalogue's own reader judge the entries, together with the embedded catalogue.
-func (r *Result) Check() error {
+// Check lets the catalogue's own reader judge the entries, together with the embedded catalogue and
+// own files.
+func (r *Result) Check(own ...rules.File) error {
 	var b bytes.Buffer
 	if err := r.Write(&b, ""); err != nil {
 		return err
 	}
-	if _, err := rules.CompileCatalogue([]rules.File{{Name: "import", Data: b.Bytes()}}); err != nil {
-		return fmt.Errorf("what was imported does not compile, which is a defect here: %w", err)
+	if _, err := rules.CompileCatalogue(append(slices.Clone(own), rules.File{Name: "import", Data: b.Bytes()})); err != nil {
+		return fmt.Errorf("what was imported does not compile: %w", err)
 	}
 	return nil
 }

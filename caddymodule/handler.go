@@ -149,7 +149,6 @@ type Handler struct {
 	reader   *consent.Reader
 	sheets   *sheets
 	dialect  *rewriter.Dialect
-	managers *atomic.Uint32 // rewriter.Managers
 	records  *consent.Cache
 	nested   *atomic.Bool // a doubled directive has been reported
 	plain    *atomic.Bool // missing compression has been reported
@@ -233,7 +232,6 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.records, err = consent.NewCache(); err != nil {
 		return fmt.Errorf("making cache of consent records: %w", err)
 	}
-	h.managers = h.newManagers()
 	if h.reader, err = h.newReader(h.records); err != nil {
 		return err
 	}

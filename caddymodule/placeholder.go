@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -32,21 +31,6 @@ func (h *Handler) newDialect() (*rewriter.Dialect, error) {
 		return nil, fmt.Errorf("placeholder: %w", err)
 	}
 	return d, nil
-}
-
-// newManagers returns the consent managers that the configuration names. Those that are seen on the
-// site's pages come to them.
-func (h *Handler) newManagers() *atomic.Uint32 {
-	var ids []string
-	for _, s := range h.Read {
-		ids = append(ids, s.Manager)
-	}
-	if h.Bridge == "on" {
-		ids = append(ids, "usercentrics", "termly") // they are read in no other way
-	}
-	m := new(atomic.Uint32)
-	m.Store(uint32(rewriter.ManagersOf(ids...)))
-	return m
 }
 
 // check says which key of the map is neither a category nor a service of the catalogue.

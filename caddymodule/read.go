@@ -6,7 +6,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-consent/caddy-consent/rewriter"
 	"github.com/caddy-consent/caddy-consent/rules"
 	"github.com/caddy-consent/caddy-consent/rules/consent"
 )
@@ -32,9 +31,6 @@ func (h *Handler) newReader(cache *consent.Cache) (*consent.Reader, error) {
 	o := consent.Options{Own: h.CookieName, Bridge: h.Bridge == "on", Cache: cache}
 	if o.Own == "" {
 		o.Own = defaultCookieName
-	}
-	if h.managers != nil {
-		o.Seen = func(id string) { h.managers.Or(uint32(rewriter.ManagersOf(id))) }
 	}
 	for _, s := range h.Read {
 		if s.Manager == auto {

@@ -356,11 +356,7 @@ func (rw *responseWriter) decide(first []byte) {
 		rw.commit(pass, "passed:no_body")
 		return
 	}
-	if rw.saw == nil && rw.h.reader.Samples() {
-		rw.saw = rw.h.reader.Saw
-	}
-	rw.rewriteBody(codings, rewriter.Options{XML: xml, Head: rw.h.bridgeTag(), Saw: rw.saw, Dialect: rw.h.dialect,
-		Managers: rewriter.Managers(rw.h.managers.Load())})
+	rw.rewriteBody(codings, rewriter.Options{XML: xml, Head: rw.h.bridgeTag(), Saw: rw.saw, Dialect: rw.h.dialect})
 }
 
 // keepsNoTransform reports whether the upstream asks that its bytes stay as they are, and is to be heard

@@ -137,7 +137,6 @@ func Dialects() []string { return slices.Sorted(maps.Keys(dialects)) }
 type Dialect struct {
 	d     dialect
 	names map[string]string
-	own   Managers
 }
 
 // NewDialect returns the dialect of a consent manager. The keys of names are categories, or ids of
@@ -153,7 +152,7 @@ func NewDialect(manager string, names map[string]string) (*Dialect, error) {
 			return nil, fmt.Errorf("%q cannot stand for %q: use a name without control characters", name, key)
 		}
 	}
-	return &Dialect{d, maps.Clone(names), ManagersOf(manager)}, nil
+	return &Dialect{d, maps.Clone(names)}, nil
 }
 
 // name is what the manager calls the decision's service or category, "" if it knows neither.
@@ -323,16 +322,41 @@ func (r *Rewriter) findAttr(rd *reader, name string) (attr, bool) {
 // within its limit.
 func (r *Rewriter) lookFor(rd *reader, name string) (found attr, whole bool) {
 	in := r.in[:min(len(r.in), rd.start+r.maxTag())]
-	for i := rd.nameTo; ; {
-		a, next := r.attrAt(rd, in, i)
-		if next < 0 || a.nameEnd == 0 {
-			return found, next >= 0
+	for i := rd.nameTo; i < len(in); {
+		if class[in[i]]&space != 0 || in[i] == '/' {
+			i++
+			continue
 		}
-		i = next
-		if found.nameEnd == 0 && equalFold(r.name(rd, a), name) {
+		if in[i] == '>' {
+			return found, true
+		}
+		a := attr{name: int32(i - rd.start)}
+		for i++; i < len(in) && class[in[i]]&nameEnd == 0; i++ {
+		}
+		a.nameEnd = int32(i - rd.start)
+		v := skipSpace(in, i)
+		if v < len(in) && in[v] == '=' {
+			i = skipSpace(in, v+1)
+			a.val = int32(i - rd.start)
+			if i < len(in) && (in[i] == '"' || in[i] == '\'') {
+				a.quote = in[i]
+				a.val++
+				for i++; i < len(in) && in[i] != a.quote; i++ {
+				}
+				a.valEnd = int32(i - rd.start)
+				i++
+			} else {
+				for i < len(in) && class[in[i]]&unqEnd == 0 {
+					i++
+				}
+				a.valEnd = int32(i - rd.start)
+			}
+		}
+		if found.nameEnd == 0 && i <= len(in) && equalFold(r.name(rd, a), name) {
 			found = a
 		}
 	}
+	return found, false
 }
 
 func skipSpace(in []byte, i int) int {

@@ -200,7 +200,7 @@ func (r *Rewriter) common(rd *reader) {
 		case atLazySrc, atLazySrcset:
 			kind, ok := lazyKind(rd.el)
 			switch {
-			case !ok || rd.el == elScript || r.isOwn(rd, a):
+			case !ok || rd.el == elScript:
 			case a.id == atLazySrcset:
 				r.srcset(rd, a)
 			default:

@@ -66,10 +66,6 @@ type Options struct {
 	// revive, and documents within documents, get our own.
 	Dialect *Dialect
 
-	// Managers are consent managers that the site has, beside the dialect's. The placeholders that the
-	// site itself wrote for them stay as they are.
-	Managers Managers
-
 	// MaxTag is the longest start tag, in bytes, that is read as a whole (DefaultMaxTag if 0).
 	// A longer one streams on; what could fetch in its unread part is renamed.
 	MaxTag int

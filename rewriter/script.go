@@ -92,8 +92,7 @@ func (r *Rewriter) scriptKind(rd *reader) scriptKind {
 		switch a.id {
 		case atType:
 			typed = true
-			v := r.value(rd, a)
-			if k := typeKind(v); k != scriptData && kind != scriptRun && !r.isDidomi(rd, v) {
+			if k := typeKind(r.value(rd, a)); k != scriptData && kind != scriptRun {
 				kind = k
 			}
 		case atLanguage:

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/chromedp/chromedp"
 )
 
 // liveManagers are consent managers as they are published, and how a page uses them: what sets them
@@ -93,9 +90,11 @@ var liveManagers = []struct {
 	},
 }
 
-// managerModules returns where the consent managers are installed.
-func managerModules(t *testing.T) string {
-	t.Helper()
+// Consent managers as they are published keep working behind the proxy: nothing goes out before the
+// choice; after it the manager revives the placeholders itself, in their order and without a reload
+// where it can, and the next page comes from the site as it is; after a refusal still nothing does.
+func TestConsentManagersInABrowser(t *testing.T) {
+	chromium(t)
 	modules := filepath.Join("testdata", "managers", "node_modules")
 	if _, err := os.Stat(modules); err != nil {
 		if os.Getenv("CONSENT_SHARED_REQUIRED") != "" {
@@ -103,15 +102,6 @@ func managerModules(t *testing.T) string {
 		}
 		t.Skip("the consent managers are not installed: run npm ci --ignore-scripts --legacy-peer-deps in internal/e2e/testdata/managers")
 	}
-	return modules
-}
-
-// Consent managers as they are published keep working behind the proxy: nothing goes out before the
-// choice; after it the manager revives the placeholders itself, in their order and without a reload
-// where it can, and the next page comes from the site as it is; after a refusal still nothing does.
-func TestConsentManagersInABrowser(t *testing.T) {
-	chromium(t)
-	modules := managerModules(t)
 	s := startSink(t)
 	s.serve["www.googletagmanager.com/gtag/js"] = `(window.order = window.order || []).push("ga")`
 	s.serve["static.hotjar.com/c/hotjar-1.js"] = `(window.order = window.order || []).push("hotjar")`
@@ -202,66 +192,6 @@ func TestConsentManagersInABrowser(t *testing.T) {
 			}
 			if got := third(x, open("refused")); got != "" {
 				t.Errorf("the next page after refusing: %s", got)
-			}
-		})
-	}
-}
-
-// ownKlaroPage is a site's own page for Klaro, with an image that a lazy loader of the site has its
-// hands on: the loader would fetch it before anybody has agreed.
-const ownKlaroPage = `<!DOCTYPE html><html><head><title>own</title><link rel="icon" href="data:,"></head><body><p>hello</p>
-<script type="text/plain" data-type="application/javascript" data-name="google-analytics" data-src="https://www.googletagmanager.com/gtag/js?id=G-1"></script>
-<iframe data-name="youtube" data-src="https://www.youtube.com/embed/x"></iframe>
-<img class="photo" data-name="hotjar" data-src="https://script.hotjar.com/x.png" alt="">
-<img class="photo lazyload" data-name="hotjar" data-src="https://vars.hotjar.com/x.png" alt="">
-<script>addEventListener("load", function () { document.querySelectorAll(".lazyload").forEach(function (e) { if (e.dataset.src) e.src = e.dataset.src }) })</script>
-<script>var klaroConfig = {storageMethod: "cookie", services: ["google-analytics", "youtube", "hotjar"].map(function (n) { return {name: n, title: n, purposes: ["analytics"]} })}</script>
-<script src="/klaro.js"></script></body></html>`
-
-// What a site's own pages hold for Klaro it revives without a reload as it did before the proxy was
-// there, whether the configuration names it or it was seen on the page before. The lazy loader gets nothing.
-func TestKlaroRevivesWhatTheSiteWroteForIt(t *testing.T) {
-	chromium(t)
-	modules := managerModules(t)
-	s := startSink(t)
-	up := startUpstream(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/klaro.js" {
-			http.ServeFile(w, r, filepath.Join(modules, "klaro", "dist", "klaro.js"))
-			return
-		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, ownKlaroPage)
-	})
-	const site = "http://:%d {\n\tconsent {\n\t\tunclassified block\n\t\t%s\n\t}\n\treverse_proxy %s\n}\n"
-	c := startCaddy(t, fmt.Sprintf(site, 8080, "read klaro {\n\t\t\tmap hotjar google-analytics statistics\n\t\t\tmap youtube marketing\n\t\t}", up)+fmt.Sprintf(site, 8081, "", up))
-	b := startBrowser(t, s, map[string]string{"named.test": c.addr("8080"), "refused.test": c.addr("8080"), "seen.test": c.addr("8081")})
-	contacts := func(what func()) string {
-		s.reset()
-		what()
-		return strings.Join(hosts(s.settle(500*time.Millisecond)), " ")
-	}
-	choose := func(x *tab, all bool) {
-		eval[bool](x, fmt.Sprintf("var m = klaro.getManager(klaroConfig); m.changeAll(%v); m.saveAndApplyConsents(); true", all))
-	}
-	mustGet(t, c.url("8081", "/"))
-	for _, tt := range []struct {
-		host string
-		all  bool
-		want string
-	}{
-		{"named.test", true, "script.hotjar.com www.googletagmanager.com www.youtube.com"},
-		{"seen.test", true, "script.hotjar.com www.googletagmanager.com www.youtube.com"},
-		{"refused.test", false, ""},
-	} {
-		t.Run(tt.host, func(t *testing.T) {
-			x, end := b.tab(true)
-			defer end()
-			x.t = t
-			if got := contacts(func() { x.must(chromedp.Navigate("http://" + tt.host + "/")) }); got != "" {
-				t.Errorf("before the choice: %s", got)
-			}
-			if got := contacts(func() { choose(x, tt.all) }); got != tt.want {
-				t.Errorf("after the choice: %q, want %q", got, tt.want)
 			}
 		})
 	}

@@ -30,9 +30,6 @@ type Options struct {
 
 	// Cache keeps what records say; nil keeps nothing.
 	Cache *Cache
-
-	// Seen, if not nil, is called once for each manager whose script was seen (Saw).
-	Seen func(manager string)
 }
 
 // Reader reads the visitors' answers of one site. It is safe for concurrent use.
@@ -41,7 +38,6 @@ type Reader struct {
 	sources managerSet
 	byIndex map[int]*Source
 	seen    atomic.Uint64 // a managerSet
-	looks   atomic.Uint64 // documents that Samples was asked about
 }
 
 // NewReader returns the reader for o. Its error names an unknown manager and the nearest known one.
@@ -111,22 +107,6 @@ func (r *Reader) Read(cookies []string, gpc bool) State {
 
 var jars = sync.Pool{New: func() any { return new(jar) }}
 
-// Of a site's documents the first and then every few are watched for scripts, whatever the request
-// brings: which managers the site has is wanted before any of its visitors has answered.
-const (
-	firstLooks = 32
-	everyLook  = 64
-)
-
-// Samples reports whether the document at hand is one of those. It is asked once for each.
-func (r *Reader) Samples() bool {
-	if !r.sources.empty() {
-		return false // the configuration names what there is
-	}
-	n := r.looks.Add(1)
-	return n <= firstLooks || n%everyLook == 0
-}
-
 // Watches reports whether the site's pages are to be watched for scripts (Saw): the request brings a
 // record that would grant if its manager's script were known to stand there.
 func (r *Reader) Watches(cookies []string) bool {
@@ -142,9 +122,7 @@ func (r *Reader) Saw(url string) {
 	for i, m := range managers {
 		for _, part := range m.Scripts {
 			if strings.Contains(low, part) {
-				if bit := uint64(1) << i; r.seen.Or(bit)&bit == 0 && r.o.Seen != nil {
-					r.o.Seen(m.ID)
-				}
+				r.seen.Or(1 << i)
 			}
 		}
 	}

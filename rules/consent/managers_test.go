@@ -141,6 +141,7 @@ func TestWhoseAnswerCounts(t *testing.T) {
 		{"a record whose manager nobody saw refuses at most", bot, "", Options{}, "refused", "cookiebot"},
 		{"the manager's script stands on the site", bot, tag, Options{}, "all", "cookiebot"},
 		{"another's script does", bot, "https://cdn.iubenda.com/cs/iubenda_cs.js", Options{}, "refused", "cookiebot"},
+		{"a query names it", bot, "/suggest.js?q=" + tag, Options{}, "refused", "cookiebot"},
 		{"any record may grant", bot, "", Options{Auto: true}, "all", "cookiebot"},
 		{"the configuration names it", bot, "", Options{Read: []Source{{Manager: "cookiebot"}}}, "all", "cookiebot"},
 		{"the configuration names another", bot, tag, Options{Read: []Source{{Manager: "hubspot"}}}, "undecided", "none"},

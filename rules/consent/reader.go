@@ -116,8 +116,12 @@ func (r *Reader) Watches(cookies []string) bool {
 	return recognise(cookies, nil)&^managerSet(r.seen.Load()) != 0
 }
 
-// Saw notes the URL of a script that stands on a page of the site.
+// Saw notes the URL of a script that stands on a page of the site. Its query says nothing: sites echo
+// there what a visitor typed.
 func (r *Reader) Saw(url string) {
+	if i := strings.IndexAny(url, "?#"); i >= 0 {
+		url = url[:i]
+	}
 	low := strings.ToLower(url)
 	for i, m := range managers {
 		for _, part := range m.Scripts {

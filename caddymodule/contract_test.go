@@ -547,3 +547,24 @@ func TestOldAndNewConfigurationSideBySide(t *testing.T) {
 		t.Errorf("%q", a.body)
 	}
 }
+
+// A page that a browser kept from before the configuration changed is not confirmed as current.
+func TestEntityTagsFollowOptions(t *testing.T) {
+	next := func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Etag", `"v1"`)
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, err := io.WriteString(w, doc)
+		return err
+	}
+	seen := make(map[string]int)
+	for i, h := range []*Handler{{}, {Placeholder: &Placeholder{Manager: "klaro"}}, {Bridge: "on"}, {CSP: "report"}, {Unclassified: "block"}, {Endpoint: "/choose"}} {
+		tag := newSite(t, h, next).get(t, "Accept: text/html").Header.Get("Etag")
+		if before, ok := seen[tag]; ok || tag == `"v1"` {
+			t.Errorf("configurations %d and %d have the tag %s", before, i, tag)
+		}
+		seen[tag] = i
+	}
+	if a, b := newSite(t, &Handler{}, next), newSite(t, &Handler{}, next); a.get(t).Header.Get("Etag") != b.get(t).Header.Get("Etag") {
+		t.Error("two instances of one configuration do not agree on the tag")
+	}
+}

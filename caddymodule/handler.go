@@ -5,11 +5,14 @@ package caddymodule
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -148,6 +151,7 @@ type Handler struct {
 	pages    *pageCache
 	reader   *consent.Reader
 	sheets   *sheets
+	markup   string // see markupKey
 	dialect  *rewriter.Dialect
 	records  *consent.Cache
 	nested   *atomic.Bool // a doubled directive has been reported
@@ -238,11 +242,41 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.dialect, err = h.newDialect(); err != nil {
 		return err
 	}
+	h.markup = h.markupKey()
 	if h.app != nil {
 		h.app.add(h)
 	}
 	return nil
 }
+
+// markupKey names what a page's bytes depend on beside the visitor's grants and the rules: options,
+// and the version of this module, since a page of an older one must not be confirmed as current.
+func (h *Handler) markupKey() string {
+	key, err := json.Marshal([]any{h.Revision, h.CSP, h.Endpoint, h.Bridge, h.Placeholder, moduleVersion()})
+	if err != nil {
+		return h.Revision // of texts and maps of texts: it does not happen
+	}
+	return string(key)
+}
+
+// moduleVersion identifies the code of this module, as far as the build knows.
+var moduleVersion = sync.OnceValue(func() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == "github.com/caddy-consent/caddy-consent" && m.Version != "(devel)" {
+			return m.Version + m.Sum
+		}
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return ""
+})
 
 // siteOptions returns the options that the rules are compiled from.
 func (h *Handler) siteOptions() rules.SiteConfig {

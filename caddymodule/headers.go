@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"fmt"
 	"hash/fnv"
 	"net/http"
 	"strconv"
@@ -132,7 +131,19 @@ func (rw *responseWriter) variant() string {
 	}
 	g := rw.policy.Grants()
 	f := fnv.New64a()
-	fmt.Fprint(f, g.Allowed, g.Plus, g.Minus, g.GPC, rw.h.Revision, rw.policy.Site().Catalogue().Version(), rw.policy.Site().Fingerprint(), rw.h.CSP)
+	key := append(make([]byte, 0, 512), byte(g.Allowed))
+	for _, ids := range [][]string{g.Plus, g.Minus} {
+		for _, id := range ids {
+			key = append(append(key, id...), ',')
+		}
+		key = append(key, ';')
+	}
+	if g.GPC {
+		key = append(key, 'g')
+	}
+	key = append(key, rw.policy.Site().Catalogue().Version()...)
+	key = append(key, rw.policy.Site().Fingerprint()...)
+	_, _ = f.Write(append(key, rw.h.markup...))
 	return "-c" + strconv.FormatUint(f.Sum64()&0xffffffffff, 36)
 }
 

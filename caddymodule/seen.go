@@ -74,11 +74,7 @@ func (s *seen) note(list resourceList) {
 			c = new(seenCount)
 			in[strings.Clone(key)] = c
 		}
-		for _, name := range strings.Split(r.category, ".") {
-			if category, err := rules.ParseCategory(name); err == nil {
-				c.categories |= rules.SetOf(category)
-			}
-		}
+		c.categories |= r.categories
 		if !before {
 			c.responses++
 		}

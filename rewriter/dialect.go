@@ -228,6 +228,9 @@ func (r *Rewriter) blockScriptAs(rd *reader, d rules.Decision) bool {
 	return true
 }
 
+// lazySigns are attributes by which lazy loaders find elements.
+var lazySigns = []string{"class", "loading", "uk-img", "data-uk-img"}
+
 // blockAs makes the element with that address a placeholder of the site's consent manager, or
 // returns false if that cannot revive it.
 func (r *Rewriter) blockAs(rd *reader, a attr, d rules.Decision) bool {
@@ -251,10 +254,17 @@ func (r *Rewriter) blockAs(rd *reader, a attr, d rules.Decision) bool {
 			return false // there is more to the element than its address
 		}
 	}
-	if f.before == "data-" && f.after == "" && rd.el != elLink {
-		// Lazy loaders go by classes, and would load data-src before anybody has agreed.
-		if _, class := r.findAttr(rd, "class"); class {
+	if f.before == "data-" && f.after == "" {
+		// The element's own handlers and lazy loaders would load data-src before anybody has agreed.
+		if _, handled := rd.find(atEvent); handled {
 			return false
+		}
+		if rd.el != elLink {
+			for _, name := range lazySigns {
+				if _, found := r.findAttr(rd, name); found {
+					return false
+				}
+			}
 		}
 	}
 	if !r.markAs(rd, d, f, f.attrs) {

@@ -124,7 +124,7 @@ func explain(w io.Writer, cat *rules.Catalogue, d rules.Decision, config string,
 	fmt.Fprintf(w, "%-10s %s\n", "it", action)
 	fmt.Fprintf(w, "%-10s %s\n", "host", host)
 	switch {
-	case d.Ambiguous:
+	case d.Ambiguous():
 		fmt.Fprintf(w, "%-10s it cannot be told how a browser reads it (%s)\n", "why", d.Rule)
 		return
 	case d.Rule == "":

@@ -63,7 +63,7 @@ func (rec *record) resource(res rules.Resource, d rules.Decision) {
 	} else {
 		rec.unclassified[res.Kind]++
 	}
-	if d.Ambiguous {
+	if d.Ambiguous() {
 		rec.ambiguous++
 	}
 	rec.h.metrics.resource(res.Kind, d)
@@ -81,7 +81,7 @@ func (rec *record) resource(res rules.Resource, d rules.Decision) {
 		rec.resources = *resourcePool.Get().(*resourceList)
 	}
 	rec.resources = append(rec.resources, loggedResource{kind: res.Kind, action: d.Action, host: strings.Clone(d.Host),
-		service: d.Service, category: d.Categories.String(), categories: d.Categories, rule: d.Rule, ambiguous: d.Ambiguous, count: 1})
+		service: d.Service, category: d.Categories.String(), categories: d.Categories, rule: d.Rule, ambiguous: d.Ambiguous(), count: 1})
 }
 
 // maxNames bounds the cookie names in one log line.

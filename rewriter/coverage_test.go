@@ -86,7 +86,7 @@ func coverageOf(t *testing.T, p *rules.Policy, page shared.Page) (all []occurren
 	add := func(kind string, d rules.Decision) {
 		d.Host = strings.Clone(d.Host)
 		site := registrable(d.Host)
-		if !strings.Contains(d.Host, ".") || d.Ambiguous || site == origin.Site() {
+		if !strings.Contains(d.Host, ".") || d.Ambiguous() || site == origin.Site() {
 			return
 		}
 		all = append(all, occurrence{period: period(page.Year), kind: kind, page: page.Host, host: d.Host, site: site,

@@ -67,7 +67,7 @@ func (c *cssText) judge(i, end int, url []byte, imported bool) {
 		}
 	}
 	if d := c.r.decide(at, kind, url); d.Action == rules.Block {
-		c.refuse(i, d, imported && bytes.IndexByte(url, '{') >= 0)
+		c.refuse(i, *d, imported && bytes.IndexByte(url, '{') >= 0)
 	}
 }
 

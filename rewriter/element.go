@@ -22,12 +22,12 @@ func (r *Rewriter) value(rd *reader, a attr) []byte {
 	return r.scratch
 }
 
-// decide asks the policy about a URL and puts the answer on record.
-func (r *Rewriter) decide(at int, kind rules.Kind, url []byte) rules.Decision {
-	res := rules.Resource{Kind: kind, URL: str(url), Page: r.page}
-	d := r.o.Policy.Decide(res)
+// decide asks the policy about a URL and puts the answer on record. It is valid until the next call.
+func (r *Rewriter) decide(at int, kind rules.Kind, url []byte) *rules.Decision {
+	res, d := rules.Resource{Kind: kind, URL: str(url), Page: r.page}, &r.decision
+	r.o.Policy.DecideInto(&res, d)
 	if d.Action == rules.Block || d.Unclassified {
-		r.record(at, res, d)
+		r.record(at, res, *d)
 	}
 	if r.o.Saw != nil && kind == rules.KindScript && d.Action == rules.Keep {
 		r.o.Saw(res.URL)
@@ -68,7 +68,7 @@ func (r *Rewriter) record(at int, res rules.Resource, d rules.Decision) {
 
 // ambiguous is the decision on what cannot be read with certainty.
 func ambiguous(rule string) rules.Decision {
-	return rules.Decision{Action: rules.Block, Ambiguous: true, Categories: rules.SetOf(rules.Marketing), Rule: rule}
+	return rules.Decision{Action: rules.Block, Categories: rules.SetOf(rules.Marketing), Rule: rule}
 }
 
 // element looks for resources in the attributes of the start tag just read, for each of the readers
@@ -265,19 +265,21 @@ func (r *Rewriter) url(rd *reader, a attr, kind rules.Kind) {
 		return
 	}
 	if d := r.judge(rd.start, kind, r.value(rd, a)); d.Action == rules.Block {
-		r.block(rd, a, d)
+		r.block(rd, a, *d)
 	}
 }
 
 // judge decides on a URL of the element that begins at offset at, and on the contents of URLs
-// that are documents or scripts themselves.
-func (r *Rewriter) judge(at int, kind rules.Kind, url []byte) rules.Decision {
+// that are documents or scripts themselves. It is valid until the next call.
+func (r *Rewriter) judge(at int, kind rules.Kind, url []byte) *rules.Decision {
 	if kind.Active() || kind == rules.KindNavigation {
 		switch s := schemeOf(url); s {
 		case schemeData:
-			return r.judgeData(at, kind, url)
+			r.decision = r.judgeData(at, kind, url)
+			return &r.decision
 		case schemeJavaScript:
-			return r.judgeJavaScript(at, url)
+			r.decision = r.judgeJavaScript(at, url)
+			return &r.decision
 		}
 	}
 	return r.decide(at, kind, url)
@@ -330,7 +332,7 @@ func (r *Rewriter) animation(rd *reader) {
 		for v := r.value(rd, a); len(v) > 0; {
 			url, rest, _ := bytes.Cut(v, []byte(";"))
 			if d := r.decide(rd.start, rules.KindImage, bytes.Trim(url, spaces)); d.Action == rules.Block {
-				r.block(rd, a, d)
+				r.block(rd, a, *d)
 				break
 			}
 			v = rest
@@ -347,7 +349,7 @@ func (r *Rewriter) srcset(rd *reader, a attr) {
 			return
 		}
 		if d := r.decide(rd.start, rules.KindImage, url); d.Action == rules.Block {
-			r.block(rd, a, d)
+			r.block(rd, a, *d)
 			return
 		}
 	}
@@ -365,7 +367,7 @@ func (r *Rewriter) pings(rd *reader, a attr) {
 			n = len(v)
 		}
 		if d := r.decide(rd.start, rules.KindFetch, v[:n]); d.Action == rules.Block {
-			r.block(rd, a, d)
+			r.block(rd, a, *d)
 			return
 		}
 		v = v[n:]
@@ -380,7 +382,7 @@ func (r *Rewriter) baseElement(rd *reader) {
 	}
 	v := r.value(rd, a)
 	if d := r.decide(rd.start, rules.KindBase, v); d.Action == rules.Block {
-		r.block(rd, a, d)
+		r.block(rd, a, *d)
 		return
 	}
 	if r.page == r.base {
@@ -401,7 +403,7 @@ func (r *Rewriter) metaElement(rd *reader) {
 	}
 	if url := RefreshURL(r.value(rd, a)); len(url) > 0 {
 		if d := r.judge(rd.start, rules.KindNavigation, url); d.Action == rules.Block {
-			r.block(rd, a, d)
+			r.block(rd, a, *d)
 		}
 	}
 }

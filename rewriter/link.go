@@ -40,7 +40,9 @@ func (r *Rewriter) linkElement(rd *reader) {
 		case atHref:
 			if !href {
 				href = true
-				d, blocked = r.anyKind(rd.start, kinds, as, r.value(rd, a))
+				if b := r.anyKind(rd.start, kinds, as, r.value(rd, a)); b != nil {
+					d, blocked = *b, true
+				}
 			}
 			if blocked { // else a duplicate would take its place
 				r.block(rd, a, d)
@@ -63,7 +65,9 @@ const preload = rules.Kind(31)
 // scannerKinds are what the preload scanner fetches for a link, or connects to.
 const scannerKinds = kindSet(1<<rules.KindStyle | 1<<rules.KindScript | 1<<rules.KindHint | 1<<preload)
 
-func (r *Rewriter) anyKind(at int, kinds kindSet, as rules.Kind, url []byte) (rules.Decision, bool) {
+// anyKind decides on a URL as each of those kinds. It returns the decision that blocks it, valid until
+// the next one, or nil.
+func (r *Rewriter) anyKind(at int, kinds kindSet, as rules.Kind, url []byte) *rules.Decision {
 	for ; kinds != 0; kinds &= kinds - 1 {
 		k := rules.Kind(bits.TrailingZeros32(uint32(kinds)))
 		kind := k
@@ -72,20 +76,20 @@ func (r *Rewriter) anyKind(at int, kinds kindSet, as rules.Kind, url []byte) (ru
 				kind = rules.KindFetch
 			}
 		}
-		var d rules.Decision
+		d := &r.decision
 		switch {
 		case k == rules.KindStyle && schemeOf(url) == schemeData:
-			d = r.judgeSheet(at, url, 0)
+			*d = r.judgeSheet(at, url, 0)
 		case k == rules.KindScript: // a module in a data: URL loads what it imports
 			d = r.judge(at, kind, url)
 		default:
 			d = r.decide(at, kind, url)
 		}
 		if d.Action == rules.Block {
-			return d, true
+			return d
 		}
 	}
-	return rules.Decision{}, false
+	return nil
 }
 
 // LinkKinds calls f with the kind of each fetch that a link with these rel and as values causes,

@@ -103,7 +103,7 @@ func (r *Rewriter) longAttr(rd *reader) {
 	kind, _ := lazyKind(rd.el)
 	if single && hostKnown(v) && !(kind.Active() && schemeOf(v) != schemeOther) {
 		if d := r.decide(rd.start, kind, v); d.Action == rules.Block {
-			r.block(rd, a, d)
+			r.block(rd, a, *d)
 		}
 		return
 	}

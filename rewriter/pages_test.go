@@ -18,7 +18,7 @@ func TestRealPagesUndecided(t *testing.T) {
 		for _, page := range pages {
 			rp := rules.NewPage("https", page.Host)
 			o := Options{Policy: p, Page: rp, Report: func(_ rules.Resource, d rules.Decision) {
-				if d.Ambiguous {
+				if d.Ambiguous() {
 					ambiguous++
 					t.Logf("%s: %s %s", page.File, d.Rule, d.Host)
 				}

@@ -115,8 +115,9 @@ type Rewriter struct {
 
 	headDone bool
 	edited   bool
-	squeezed bool      // the common budget is used up
-	offset   int64     // of the window in the document
+	squeezed bool  // the common budget is used up
+	offset   int64 // of the window in the document
+	decision rules.Decision
 	seen     []seen    // what several readings have put on record, to have it there once
 	depth    int       // nesting of srcdoc and data: documents
 	child    *Rewriter // reads them

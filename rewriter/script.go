@@ -59,7 +59,7 @@ func (r *Rewriter) scriptElement(rd *reader) {
 			continue // the preload scanner takes no notice of language
 		}
 		if d := r.judge(rd.start, rules.KindScript, r.value(rd, a)); d.Action == rules.Block && first.Action != rules.Block {
-			first = d
+			first = *d
 		}
 	}
 	if first.Action == rules.Block {
@@ -319,7 +319,7 @@ func (r *Rewriter) findURL(at int, kind rules.Kind, text []byte) rules.Decision 
 		}
 		if bytes.Contains(v, []byte("//")) || bytes.Contains(v, []byte(`\\`)) {
 			if d := r.decide(at, kind, v); d.Action == rules.Block {
-				return d
+				return *d
 			}
 		}
 		text = text[min(j+1, len(text)):]

@@ -186,7 +186,10 @@ func (t *tree) push(k key, el elem, ns namespace) {
 	} else {
 		p = p && !isPoint(el, ns)
 	}
-	t.stack = append(t.stack, node{k, t.nextID, el, ns, quick, p})
+	// Filled in place: a copy of what was just written in small pieces would wait for them.
+	t.stack = append(t.stack, node{})
+	nd := &t.stack[n]
+	nd.key, nd.id, nd.el, nd.ns, nd.quick, nd.p = k, t.nextID, el, ns, quick, p
 }
 
 // pop closes the current node.

@@ -81,7 +81,9 @@ func (p *Policy) keepsHost(svc *Service, h serviceHost) bool {
 	if sr, ok := p.site.hosts.longest(h.name); ok {
 		return sr.allow || p.unless(sr.cats, nil) == Keep
 	}
-	return h.cats != 0 && p.byService(svc, h.cats, "", h.name).Action == Keep
+	var d Decision
+	p.byService(svc, h.cats, "", &d)
+	return h.cats != 0 && d.Action == Keep
 }
 
 // topmost sorts hosts and drops those below another of the list.

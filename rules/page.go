@@ -95,7 +95,8 @@ func (p *Page) WithCharset(label string) *Page {
 // 2.4.2); p itself if browsers do not take it for a base or if it changes nothing. Against a base
 // without a host, such as about:blank, relative references reach nobody.
 func (p *Page) WithBase(url string) *Page {
-	ref := parseURL(url, p)
+	var ref reference
+	parseURL(url, p, &ref)
 	class, scheme, host, path, query := ref.class, ref.scheme, ref.host, "/", ""
 	var buf locationBuf
 	switch class {

@@ -30,11 +30,20 @@ func (p *Policy) AllAllowed() bool { return p.grants.Allowed == All && len(p.min
 
 // Decide says whether a resource is blocked, and by which rule. It is the only place where that
 // is decided. It does not allocate for ordinary URLs and cookie names.
-func (p *Policy) Decide(r Resource) Decision {
+func (p *Policy) Decide(r Resource) (d Decision) {
+	p.DecideInto(&r, &d)
+	return d
+}
+
+// DecideInto is Decide without a copy of what it is asked and says.
+func (p *Policy) DecideInto(r *Resource, d *Decision) {
+	*d = Decision{}
 	if r.Kind == KindCookie {
-		return p.decideCookie(r)
+		p.decideCookie(r, d)
+		return
 	}
-	ref := parseURL(r.URL, r.Page)
+	var ref reference
+	parseURL(r.URL, r.Page, &ref)
 	host, class := ref.host, ref.class
 	if class == urlRelative {
 		host, class = r.Page.baseHost, r.Page.baseClass
@@ -42,22 +51,24 @@ func (p *Policy) Decide(r Resource) Decision {
 	switch class {
 	case urlSocket:
 		if r.Kind != KindInlineScript && r.Kind != KindHint {
-			return Decision{}
+			return
 		}
 	case urlOther, urlInvalid:
-		return Decision{}
+		return
 	case urlAmbiguous:
-		if r.Kind == KindInlineScript {
-			return Decision{}
+		if r.Kind != KindInlineScript {
+			d.Host, d.Rule, d.Categories = host, "ambiguous:host", SetOf(Marketing)
+			d.Action = p.unless(d.Categories, nil)
 		}
-		return Decision{Action: p.unless(SetOf(Marketing), nil), Ambiguous: true, Categories: SetOf(Marketing), Rule: "ambiguous:host", Host: host}
+		return
 	}
+	d.Host = host
 	if p.site.hosts.n > 0 {
 		if sr, ok := p.site.hosts.longest(host); ok {
-			if sr.allow {
-				return Decision{Rule: sr.rule, Host: host}
+			if d.Rule = sr.rule; !sr.allow {
+				d.Categories, d.Action = sr.cats, p.unless(sr.cats, nil)
 			}
-			return Decision{Action: p.unless(sr.cats, nil), Categories: sr.cats, Rule: sr.rule, Host: host}
+			return
 		}
 	}
 	first := r.Page.sameSite(host)
@@ -65,42 +76,45 @@ func (p *Policy) Decide(r Resource) Decision {
 		_, first = p.site.firstParty.longest(host)
 	}
 	if first {
-		return p.decideSite(&r, host, &ref)
+		p.decideSite(r, &ref, d)
+		return
 	}
-	return p.decideHost(&r, host, &ref)
+	p.decideHost(r, &ref, d)
 }
 
 // decideSite decides on a first-party host: only collector paths are anything but first party.
-func (p *Policy) decideSite(r *Resource, host string, ref *reference) Decision {
+func (p *Policy) decideSite(r *Resource, ref *reference, d *Decision) {
 	if len(p.site.collectors) > 0 {
 		if m := matchPaths(p.site.collectors, nil, r.Kind, ref, r.Page); m != nil {
-			return Decision{Action: p.unless(m.cats, nil), Categories: m.cats, Rule: m.rule, Host: host}
+			d.Action, d.Categories, d.Rule = p.unless(m.cats, nil), m.cats, m.rule
+			return
 		}
 	}
 	if r.Kind != KindInlineScript && ref.maybePath(r.Page, &p.site.cat.siteFirst) {
 		if m := matchPaths(p.site.cat.sitePaths, &p.site.cat.siteFirst, r.Kind, ref, r.Page); m != nil {
-			return p.byService(m.svc, m.cats, m.rule, host)
+			p.byService(m.svc, m.cats, m.rule, d)
+			return
 		}
 	}
-	if host == r.Page.host && r.Kind != KindCollector {
-		return Decision{Host: host}
+	if d.Host == r.Page.host && r.Kind != KindCollector {
+		return
 	}
 	// Hosts known as collectors that sites give a name of their own keep their service.
-	if e, ok := p.site.cat.hosts.get(host); ok && e.flag == FlagCNAME {
-		return p.byService(e.svc, e.cats, e.rule, host)
+	if e, ok := p.site.cat.hosts.get(d.Host); ok && e.flag == FlagCNAME {
+		p.byService(e.svc, e.cats, e.rule, d)
 	}
-	return Decision{Host: host}
 }
 
 // decideHost decides on a third-party host by the most specific rule that knows it.
-func (p *Policy) decideHost(r *Resource, host string, ref *reference) Decision {
+func (p *Policy) decideHost(r *Resource, ref *reference, d *Decision) {
 	var hits [maxMatches]*hostEntry
 	kind := r.Kind
-	for n := p.site.cat.hosts.match(host, &hits); n > 0; n-- {
+	for n := p.site.cat.hosts.match(d.Host, &hits); n > 0; n-- {
 		e := hits[n-1]
 		if len(e.paths) > 0 {
 			if m := matchPaths(e.paths, nil, kind, ref, r.Page); m != nil {
-				return p.byService(m.svc, m.cats, m.rule, host)
+				p.byService(m.svc, m.cats, m.rule, d)
+				return
 			}
 		}
 		if e.svc == nil || e.cats == 0 {
@@ -110,31 +124,27 @@ func (p *Policy) decideHost(r *Resource, host string, ref *reference) Decision {
 		if !e.flag.whole() && !e.cats.Has(Necessary) && kind != KindHint {
 			continue
 		}
-		if kind == KindInlineScript && !ref.isScript(r.Page) {
-			return Decision{Host: host}
+		if kind != KindInlineScript || ref.isScript(r.Page) {
+			p.byService(e.svc, e.cats, e.rule, d)
 		}
-		return p.byService(e.svc, e.cats, e.rule, host)
+		return
 	}
-	if kind == KindInlineScript {
-		// Scripts are blocked for what the catalogue knows; the rest is reported.
-		if ref.isScript(r.Page) {
-			return Decision{Unclassified: true, Categories: SetOf(Marketing), Rule: "unclassified", Host: host}
-		}
-		return Decision{Host: host}
+	if kind == KindInlineScript && !ref.isScript(r.Page) {
+		return
 	}
-	d := Decision{Unclassified: true, Categories: SetOf(Marketing), Rule: "unclassified", Host: host}
-	if p.site.blockPassive || p.site.blockActive && kind.Active() {
+	d.Unclassified, d.Categories, d.Rule = true, SetOf(Marketing), "unclassified"
+	// Inline scripts are blocked for what the catalogue knows; the rest is reported.
+	if kind != KindInlineScript && (p.site.blockPassive || p.site.blockActive && kind.Active()) {
 		d.Action = p.unless(d.Categories, nil)
 	}
-	return d
 }
 
 // byService decides by a service's category, which the site may have changed.
-func (p *Policy) byService(s *Service, cats Set, rule, host string) Decision {
+func (p *Policy) byService(s *Service, cats Set, rule string, d *Decision) {
 	if c := p.site.cats[s.index]; c&recategorised != 0 {
 		cats = c &^ recategorised
 	}
-	return Decision{Action: p.unless(cats, s), Categories: cats, Service: s.ID, Rule: rule, Host: host}
+	d.Action, d.Categories, d.Service, d.Rule = p.unless(cats, s), cats, s.ID, rule
 }
 
 // unless blocks what none of the allowed categories opens.
@@ -159,11 +169,11 @@ func (p *Policy) unless(cats Set, s *Service) Action {
 
 // decideCookie decides on a cookie: the site's own lines first, then the catalogue's, then the
 // setting for unknown ones.
-func (p *Policy) decideCookie(r Resource) Decision {
-	d := Decision{Host: r.Domain}
+func (p *Policy) decideCookie(r *Resource, d *Decision) {
+	d.Host = r.Domain
 	if r.Name == p.site.own {
 		d.Rule = "own"
-		return d
+		return
 	}
 	rule, ok := p.site.cookies.find(r.Name, r.Domain)
 	if !ok {
@@ -179,10 +189,9 @@ func (p *Policy) decideCookie(r Resource) Decision {
 	case rule.essential:
 		d.Rule, d.Categories = rule.rule, rule.cats
 	case rule.svc != nil:
-		return p.byService(rule.svc, rule.cats, rule.rule, r.Domain)
+		p.byService(rule.svc, rule.cats, rule.rule, d)
 	default:
 		d.Rule, d.Categories = rule.rule, rule.cats
 		d.Action = p.unless(rule.cats, nil)
 	}
-	return d
 }

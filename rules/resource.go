@@ -1,5 +1,7 @@
 package rules
 
+import "strings"
+
 // Kind says what a resource is, which decides whether it is active (can run code).
 type Kind uint8
 
@@ -70,13 +72,17 @@ func (a Action) String() string {
 }
 
 // Decision is the answer to a Resource. Service and Rule are static strings of the catalogue
-// or of the site's configuration; Host may alias the Resource's URL.
+// or of the site's configuration; Host may alias the Resource's URL. It has no more words than are
+// returned in registers.
 type Decision struct {
 	Action       Action
 	Unclassified bool   // no rule of the catalogue or the site knows it
-	Ambiguous    bool   // blocked because it cannot be read exactly like a browser does
 	Categories   Set    // any of these opens it; zero for what needs no consent
 	Service      string // service id, "" if unknown
 	Rule         string // what decided, such as "host:aircall.io" or "path:www.googletagmanager.com/gtm.js"
 	Host         string // normalised host, "" where there is none
 }
+
+// Ambiguous reports whether the resource was blocked because it cannot be read exactly like a
+// browser does.
+func (d Decision) Ambiguous() bool { return strings.HasPrefix(d.Rule, "ambiguous:") }

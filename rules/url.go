@@ -45,7 +45,7 @@ var plainFirst = func() (t [256]bool) {
 
 // parseURL reads ref as a browser does against the page's base (URL Standard, 4.4). Ordinary URLs
 // are cut apart without allocating.
-func parseURL(ref string, p *Page) reference {
+func parseURL(ref string, p *Page, r *reference) {
 	if p.legacy != nil && !isASCII(ref) {
 		ref = p.legacy(ref)
 	}
@@ -58,9 +58,11 @@ func parseURL(ref string, p *Page) reference {
 	case len(rest) > 2 && rest[0] == '/' && rest[1] == '/' && p.baseClass == urlNetwork:
 		rest = rest[2:]
 	case len(rest) > 1 && rest[0] == '/' && plainFirst[rest[1]] && rest[len(rest)-1] > ' ':
-		return reference{class: urlRelative, tail: rest}
+		r.class, r.tail = urlRelative, rest
+		return
 	default:
-		return parseSlow(ref, p)
+		*r = parseSlow(ref, p)
+		return
 	}
 	n := 0
 	for n < len(rest) && plainHost[rest[n]] {
@@ -68,7 +70,8 @@ func parseURL(ref string, p *Page) reference {
 	}
 	host := rest[:n]
 	if n == 0 || host[n-1] < 'a' || host[strings.LastIndexByte(host, '.')+1] < 'a' {
-		return parseSlow(ref, p) // empty, dotted or perhaps numeric
+		*r = parseSlow(ref, p) // empty, dotted or perhaps numeric
+		return
 	}
 	if n < len(rest) {
 		if rest[n] == ':' {
@@ -76,14 +79,16 @@ func parseURL(ref string, p *Page) reference {
 			for n++; n < len(rest) && '0' <= rest[n] && rest[n] <= '9'; n++ {
 			}
 			if n-from > 4 {
-				return parseSlow(ref, p) // perhaps no port
+				*r = parseSlow(ref, p) // perhaps no port
+				return
 			}
 		}
 		if n < len(rest) && rest[n] != '/' && rest[n] != '?' && rest[n] != '#' || rest[len(rest)-1] <= ' ' {
-			return parseSlow(ref, p)
+			*r = parseSlow(ref, p)
+			return
 		}
 	}
-	return reference{scheme: scheme, host: host, tail: rest[n:]}
+	r.scheme, r.host, r.tail = scheme, host, rest[n:]
 }
 
 // parseSlow is parseURL in full.

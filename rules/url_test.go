@@ -8,7 +8,8 @@ import (
 // reaches returns the host that a browser asks for ref in the page, "" for none, "?" where it
 // cannot be told, and path and query as rules see them.
 func reaches(p *Page, ref string) (host, path, query string) {
-	r := parseURL(ref, p)
+	var r reference
+	parseURL(ref, p, &r)
 	class := r.class
 	host = r.host
 	if class == urlRelative {

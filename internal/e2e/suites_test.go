@@ -36,7 +36,7 @@ func rewritten(t testing.TB, p *rules.Policy, page *rules.Page, doc []byte) (out
 	t.Helper()
 	var b bytes.Buffer
 	r := rewriter.New(&b, rewriter.Options{Policy: p, Page: page, Report: func(res rules.Resource, d rules.Decision) {
-		if d.Ambiguous {
+		if d.Ambiguous() {
 			ambiguous = append(ambiguous, strings.Clone(fmt.Sprintf("%s %s %.80q", d.Rule, res.Kind, res.URL)))
 		}
 	}})

@@ -222,7 +222,7 @@ func (r *Rewriter) blockScriptAs(rd *reader, d rules.Decision) bool {
 			if f.typ != "" {
 				prefix = f.typ
 			}
-			r.insert(rd.start+int(a.name), prefix)
+			r.insert(rd.start+int(a.name.from), prefix)
 		}
 	}
 	return true
@@ -282,9 +282,9 @@ func (r *Rewriter) renameAs(rd *reader, a attr, f *form) {
 	if f.keep {
 		return
 	}
-	r.insert(rd.start+int(a.name), f.before)
+	r.insert(rd.start+int(a.name.from), f.before)
 	if f.after != "" {
-		r.insert(rd.start+int(a.nameEnd), f.after)
+		r.insert(rd.start+int(a.name.to), f.after)
 	}
 }
 
@@ -302,7 +302,7 @@ func (r *Rewriter) markAs(rd *reader, d rules.Decision, f *form, attrs string) b
 		case !ok:
 			attrs += ` class="` + class + `"`
 		case a.quote != 0:
-			r.insert(rd.start+int(a.val), class+" ")
+			r.insert(rd.start+int(a.val.from), class+" ")
 		default:
 			return false
 		}
@@ -325,7 +325,7 @@ func (r *Rewriter) dialect(rd *reader) bool {
 // they can fetch.
 func (r *Rewriter) findAttr(rd *reader, name string) (attr, bool) {
 	a, _ := r.lookFor(rd, name)
-	return a, a.nameEnd > 0
+	return a, a.name.to > 0
 }
 
 // lookFor reads the tag once more for an attribute of that name, and says whether the tag ends
@@ -340,29 +340,29 @@ func (r *Rewriter) lookFor(rd *reader, name string) (found attr, whole bool) {
 		if in[i] == '>' {
 			return found, true
 		}
-		a := attr{name: int32(i - rd.start)}
+		a := attr{name: span{from: int32(i - rd.start)}}
 		for i++; i < len(in) && class[in[i]]&nameEnd == 0; i++ {
 		}
-		a.nameEnd = int32(i - rd.start)
+		a.name.to = int32(i - rd.start)
 		v := skipSpace(in, i)
 		if v < len(in) && in[v] == '=' {
 			i = skipSpace(in, v+1)
-			a.val = int32(i - rd.start)
+			a.val.from = int32(i - rd.start)
 			if i < len(in) && (in[i] == '"' || in[i] == '\'') {
 				a.quote = in[i]
-				a.val++
+				a.val.from++
 				for i++; i < len(in) && in[i] != a.quote; i++ {
 				}
-				a.valEnd = int32(i - rd.start)
+				a.val.to = int32(i - rd.start)
 				i++
 			} else {
 				for i < len(in) && class[in[i]]&unqEnd == 0 {
 					i++
 				}
-				a.valEnd = int32(i - rd.start)
+				a.val.to = int32(i - rd.start)
 			}
 		}
-		if found.nameEnd == 0 && i <= len(in) && equalFold(r.name(rd, a), name) {
+		if found.name.to == 0 && i <= len(in) && equalFold(r.name(rd, a), name) {
 			found = a
 		}
 	}

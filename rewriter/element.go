@@ -169,7 +169,7 @@ func (r *Rewriter) common(rd *reader) {
 		return
 	}
 	for _, a := range rd.attrs {
-		if a.val == a.valEnd {
+		if a.val.empty() {
 			continue
 		}
 		switch a.id {
@@ -250,7 +250,7 @@ func (r *Rewriter) urls(rd *reader, kind rules.Kind, id attrName) {
 		if a.id != id {
 			continue
 		}
-		if a.val == a.valEnd && !seen && rd.el != elImg {
+		if a.val.empty() && !seen && rd.el != elImg {
 			seen = true
 			continue
 		}
@@ -261,7 +261,7 @@ func (r *Rewriter) urls(rd *reader, kind rules.Kind, id attrName) {
 
 // url decides on an attribute that holds one URL, and renames it if that is blocked.
 func (r *Rewriter) url(rd *reader, a attr, kind rules.Kind) {
-	if a.val == a.valEnd {
+	if a.val.empty() {
 		return
 	}
 	if d := r.judge(rd.start, kind, r.value(rd, a)); d.Action == rules.Block {
@@ -293,7 +293,7 @@ func (r *Rewriter) block(rd *reader, a attr, d rules.Decision) {
 	r.mark(rd, d, "")
 	for _, b := range rd.attrs {
 		if b.id == a.id && (a.id != atEvent && a.id != atLazySrc && a.id != atLazySrcset && a.id != atPaint && a.id != atValues || b.name == a.name) {
-			r.insert(rd.start+int(b.name), renamePrefix)
+			r.insert(rd.start+int(b.name.from), renamePrefix)
 		}
 	}
 }
@@ -377,7 +377,7 @@ func (r *Rewriter) pings(rd *reader, a attr) {
 // baseElement neutralises a base that is blocked; a kept one changes what relative URLs mean.
 func (r *Rewriter) baseElement(rd *reader) {
 	a, ok := rd.find(atHref)
-	if !ok || a.val == a.valEnd {
+	if !ok || a.val.empty() {
 		return
 	}
 	v := r.value(rd, a)
@@ -449,7 +449,7 @@ func (r *Rewriter) styleAttr(rd *reader, a attr) {
 	}
 	r.attrState = cssState{}
 	c := &r.attrText
-	*c = cssText{r: r, at: rd.start + int(a.val), owner: rd.start, src: raw, st: &r.attrState, final: true}
+	*c = cssText{r: r, at: rd.start + int(a.val.from), owner: rd.start, src: raw, st: &r.attrState, final: true}
 	if bytes.IndexByte(raw, '&') >= 0 || bytes.IndexByte(raw, 0) >= 0 {
 		r.scratch, r.offsets = decodeAttrOffsets(r.scratch[:0], r.offsets[:0], raw)
 		c.src, c.offsets = r.scratch, r.offsets

@@ -33,7 +33,7 @@ func (r *Rewriter) linkElement(rd *reader) {
 	var d rules.Decision
 	href, srcset, blocked := false, false, false
 	for _, a := range rd.attrs {
-		if a.val == a.valEnd {
+		if a.val.empty() {
 			continue
 		}
 		switch a.id {

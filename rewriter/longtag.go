@@ -92,7 +92,7 @@ func (r *Rewriter) longAttr(rd *reader) {
 	if rd.as != asDouble && rd.as != asSingle && rd.as != asUnquoted {
 		return
 	}
-	a.valEnd = int32(rd.pos - rd.start)
+	a.val.to = int32(rd.pos - rd.start)
 	a.id = attrOf(r.name(rd, a))
 	if !rd.ownAttr(a.id) {
 		return
@@ -198,7 +198,7 @@ func (r *Rewriter) longAttrCut(rd *reader) {
 func (r *Rewriter) refuseLong(rd *reader, a attr) {
 	kind, _ := lazyKind(rd.el)
 	r.record(rd.start, rules.Resource{Kind: kind, Page: r.page}, ambiguous("ambiguous:tag-length"))
-	r.insert(rd.start+int(a.name), renamePrefix)
+	r.insert(rd.start+int(a.name.from), renamePrefix)
 }
 
 // lexLong reads one attribute of a long tag, or its end. Unlike lexAttrs it counts offsets from
@@ -256,7 +256,7 @@ func (r *Rewriter) lexLong(rd *reader) bool {
 				return false
 			}
 			if !rd.long.tooLong {
-				rd.cur.nameEnd = int32(i - rd.start)
+				rd.cur.name.to = int32(i - rd.start)
 			}
 			if in[i] == '=' {
 				rd.as = asBeforeValue

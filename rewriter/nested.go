@@ -85,7 +85,7 @@ func (r *Rewriter) srcdoc(rd *reader, a attr) {
 	doc, offsets := r.scratch, r.offsets
 	n := r.nested(doc, "", func(res rules.Resource, d rules.Decision) { r.record(rd.start, res, d) })
 	for _, e := range n.edits {
-		r.insert(rd.start+int(a.val)+int(offsets[e.at]), escapeIn(string(n.arena[e.text:e.textEnd]), a.quote))
+		r.insert(rd.start+int(a.val.from)+int(offsets[e.at]), escapeIn(string(n.arena[e.text:e.textEnd]), a.quote))
 	}
 }
 

@@ -57,13 +57,17 @@ const (
 	maxReadings = 4
 )
 
-// attr is one attribute of the tag being read, in offsets from the tag's first byte.
+// attr is one attribute of the tag being read. It has few enough fields to be kept in registers.
 type attr struct {
-	name, nameEnd int32
-	val, valEnd   int32
-	quote         byte // '"', '\'' or 0
-	id            attrName
+	name, val span
+	quote     byte // '"', '\'' or 0
+	id        attrName
 }
+
+// span is a part of a tag, in offsets from the tag's first byte.
+type span struct{ from, to int32 }
+
+func (s span) empty() bool { return s.from == s.to }
 
 // reader is one reading of the document: a tokenizer, and the tree builder's stack where it
 // stands for one. All positions are offsets in the window.

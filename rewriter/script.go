@@ -39,16 +39,16 @@ func (r *Rewriter) scriptElement(rd *reader) {
 			if external || rd.svg && !rd.tree.lost {
 				continue
 			}
-			if a.val == a.valEnd {
+			if a.val.empty() {
 				empty = true
 				continue
 			}
 		case atLazySrc:
-			if a.val == a.valEnd {
+			if a.val.empty() {
 				continue
 			}
 		case atHref, atXlinkHref:
-			if !rd.svg || a.val == a.valEnd {
+			if !rd.svg || a.val.empty() {
 				continue
 			}
 		default:
@@ -79,7 +79,7 @@ func (r *Rewriter) blockScript(rd *reader, d rules.Decision) {
 	for _, a := range rd.attrs {
 		switch a.id {
 		case atSrc, atType, atHref, atXlinkHref, atLazySrc:
-			r.insert(rd.start+int(a.name), renamePrefix)
+			r.insert(rd.start+int(a.name.from), renamePrefix)
 		}
 	}
 }

@@ -218,9 +218,9 @@ func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
 			continue
 		}
 		slash = false
-		a := attr{name: int32(i - start)}
+		a := attr{name: span{from: int32(i - start)}}
 		a.id, i = readAttrName(in, i)
-		a.nameEnd = int32(i - start)
+		a.name.to = int32(i - start)
 		to := 0
 		if i+1 < len(in) && in[i] == '=' && (in[i+1] == '"' || in[i+1] == '\'') {
 			j := bytes.IndexByte(in[i+2:], in[i+1])
@@ -231,7 +231,7 @@ func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
 				i += j + 3
 				continue
 			}
-			a.val, a.quote = int32(i+2-start), in[i+1]
+			a.val.from, a.quote = int32(i+2-start), in[i+1]
 			to = i + 2 + j
 			i = to + 1
 		} else {
@@ -247,11 +247,11 @@ func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
 					for v++; class[in[v]]&space != 0; {
 						v++
 					}
-					a.val = int32(v - start)
+					a.val.from = int32(v - start)
 					i = to
 					if q := in[v]; (q == '"' || q == '\'') && v < to {
 						a.quote = q
-						a.val++
+						a.val.from++
 						to--
 					}
 				} else {
@@ -260,8 +260,8 @@ func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
 			}
 		}
 		if a.id != atNone {
-			if a.val > 0 {
-				a.valEnd = int32(to - start)
+			if a.val.from > 0 {
+				a.val.to = int32(to - start)
 			}
 			rd.attrs = append(rd.attrs, a)
 		}
@@ -361,7 +361,7 @@ func (r *Rewriter) lexAttrs(rd *reader) bool {
 			if as == asAfterName {
 				r.addAttr(rd)
 			}
-			rd.cur = attr{name: int32(i - base)}
+			rd.cur = attr{name: span{from: int32(i - base)}}
 			as = asName
 			i++ // the first byte belongs to the name, even a =
 		case asName:
@@ -371,7 +371,7 @@ func (r *Rewriter) lexAttrs(rd *reader) bool {
 			if i == len(in) {
 				break
 			}
-			rd.cur.nameEnd = int32(i - base)
+			rd.cur.name.to = int32(i - base)
 			if in[i] == '=' {
 				as = asBeforeValue
 				i++
@@ -385,21 +385,21 @@ func (r *Rewriter) lexAttrs(rd *reader) bool {
 			case c == '"':
 				as = asDouble
 				i++
-				rd.cur.val, rd.cur.quote = int32(i-base), c
+				rd.cur.val.from, rd.cur.quote = int32(i-base), c
 			case c == '\'':
 				as = asSingle
 				i++
-				rd.cur.val, rd.cur.quote = int32(i-base), c
+				rd.cur.val.from, rd.cur.quote = int32(i-base), c
 			case c == '>':
-				rd.cur.val = int32(i - base)
-				rd.cur.valEnd = rd.cur.val
+				rd.cur.val.from = int32(i - base)
+				rd.cur.val.to = rd.cur.val.from
 				r.addAttr(rd)
 				rd.slash = false
 				rd.pos = i + 1
 				return true
 			default:
 				as = asUnquoted
-				rd.cur.val = int32(i - base)
+				rd.cur.val.from = int32(i - base)
 			}
 		case asDouble, asSingle:
 			j := bytes.IndexByte(in[i:], rd.cur.quote)
@@ -408,7 +408,7 @@ func (r *Rewriter) lexAttrs(rd *reader) bool {
 				break
 			}
 			i += j
-			rd.cur.valEnd = int32(i - base)
+			rd.cur.val.to = int32(i - base)
 			r.addAttr(rd)
 			as = asAfterQuoted
 			i++
@@ -419,7 +419,7 @@ func (r *Rewriter) lexAttrs(rd *reader) bool {
 			if i == len(in) {
 				break
 			}
-			rd.cur.valEnd = int32(i - base)
+			rd.cur.val.to = int32(i - base)
 			r.addAttr(rd)
 			as = asBefore
 		}
@@ -446,11 +446,11 @@ func (r *Rewriter) addAttr(rd *reader) {
 
 // name and raw are the bytes of an attribute's name and value in the window.
 func (r *Rewriter) name(rd *reader, a attr) []byte {
-	return r.in[rd.start+int(a.name) : rd.start+int(a.nameEnd)]
+	return r.in[rd.start+int(a.name.from) : rd.start+int(a.name.to)]
 }
 
 func (r *Rewriter) raw(rd *reader, a attr) []byte {
-	return r.in[rd.start+int(a.val) : rd.start+int(a.valEnd)]
+	return r.in[rd.start+int(a.val.from) : rd.start+int(a.val.to)]
 }
 
 // find returns the first attribute of that name.

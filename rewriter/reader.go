@@ -231,7 +231,9 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 						return true
 					}
 				}
-				t.start(token{key: k, el: el, self: self})
+				if !t.open(k, el) {
+					t.startSlow(token{key: k, el: el, self: self})
+				}
 				if rd.early {
 					rd.pastEarly()
 				}

@@ -186,10 +186,13 @@ func (t *tree) push(k key, el elem, ns namespace) {
 	} else {
 		p = p && !isPoint(el, ns)
 	}
-	// Filled in place: a copy of what was just written in small pieces would wait for them.
 	t.stack = append(t.stack, node{})
-	nd := &t.stack[n]
-	nd.key, nd.id, nd.el, nd.ns, nd.quick, nd.p = k, t.nextID, el, ns, quick, p
+	t.stack[n].set(k, t.nextID, el, ns, quick, p)
+}
+
+// set fills a node in place, since a copy of what was just written in small pieces waits for them.
+func (nd *node) set(k key, id uint32, el elem, ns namespace, quick, p bool) {
+	nd.key, nd.id, nd.el, nd.ns, nd.quick, nd.p = k, id, el, ns, quick, p
 }
 
 // pop closes the current node.
@@ -292,73 +295,86 @@ func (t *tree) closeUpTo(el elem, scope uint16) bool {
 
 // start places a start tag.
 func (t *tree) start(tok token) placed {
-	n := len(t.stack)
-	if n == 0 || t.slow {
-		return t.startSlow(tok)
+	var at placed
+	if n := len(t.stack); n > 0 {
+		at.parent = t.stack[n-1].el
+	}
+	if t.open(tok.key, tok.el) {
+		return at
+	}
+	return t.startSlow(tok)
+}
+
+// open places a start tag of the ordinary kind among HTML elements in the body. It does nothing and
+// returns false for any other.
+func (t *tree) open(k key, el elem) bool {
+	f, n := opens[el], len(t.stack)
+	if f == 0 || t.slow || n == 0 || n >= maxOpen {
+		return false
 	}
 	cur := &t.stack[n-1]
 	if cur.ns != nsHTML {
-		return t.startSlow(tok)
+		return false
 	}
-	parent := cur.el
-	switch act := actions[tok.el]; act {
-	case actPush:
-		if t.reconstruct {
-			t.reconstructFormatting()
-		}
-		t.push(tok.key, tok.el, nsHTML)
-	case actBlock:
-		if cur.p {
-			t.closeP()
-		}
-		t.push(tok.key, tok.el, nsHTML)
-	case actVoid:
-		if t.reconstruct {
-			t.reconstructFormatting()
-		}
-		t.framesetOK = false
-	case actNone:
-	case actText:
-		t.push(tok.key, tok.el, nsHTML)
-	case actFormat:
-		if t.reconstruct {
-			t.reconstructFormatting()
-		}
-		t.push(tok.key, tok.el, nsHTML)
-		t.addFormatting()
-	case actAnchor:
-		for i := len(t.formatting) - 1; i >= 0 && t.formatting[i].id != 0; i-- {
-			if t.formatting[i].key == tok.key {
-				return t.startSlow(tok)
+	if f&(opensItem|opensAnchor) != 0 {
+		if f&opensItem != 0 {
+			if cur.el != elUl && cur.el != elOl {
+				return false
+			}
+			t.framesetOK = false
+		} else {
+			for i := len(t.formatting) - 1; i >= 0 && t.formatting[i].id != 0; i-- {
+				if t.formatting[i].key == k {
+					return false
+				}
 			}
 		}
-		if t.reconstruct {
-			t.reconstructFormatting()
-		}
-		t.push(tok.key, tok.el, nsHTML)
-		t.formatting = append(t.formatting, format{tok.key, t.nextID})
-	case actItem:
-		if parent != elUl && parent != elOl {
-			return t.startSlow(tok)
-		}
-		t.framesetOK = false
-		if cur.p {
-			t.closeP()
-		}
-		t.push(tok.key, tok.el, nsHTML)
-	default:
-		return t.startSlow(tok)
 	}
-	return placed{parent: parent}
+	p := cur.p
+	if p && f&opensBlock != 0 {
+		t.closeP()
+		n = len(t.stack)
+		p = t.stack[n-1].p
+	}
+	if t.reconstruct && f&opensRebuilt != 0 {
+		t.reconstructFormatting()
+		if n = len(t.stack); n >= maxOpen {
+			t.push(k, el, nsHTML)
+			return true
+		}
+		p = t.stack[n-1].p
+	}
+	if f&opensNothing != 0 {
+		if f&opensRebuilt != 0 {
+			t.framesetOK = false
+		}
+		return true
+	}
+	t.nextID++
+	t.stack = append(t.stack, node{})
+	t.stack[n].set(k, t.nextID, el, nsHTML, f&opensQuick != 0, el == elP || p && f&opensScope == 0)
+	if f&(opensFormat|opensAnchor) != 0 {
+		if f&opensAnchor != 0 {
+			t.formatting = append(t.formatting, format{k, t.nextID})
+		} else {
+			t.addFormatting()
+		}
+	}
+	return true
 }
 
 // end follows an end tag.
 func (t *tree) end(k key, el elem) {
-	n := len(t.stack) - 1
-	if n > 0 {
-		if nd := &t.stack[n]; nd.key == k && nd.quick {
-			t.stack = t.stack[:n]
-			return
+	if n := len(t.stack) - 1; n > 0 {
+		if nd := &t.stack[n]; nd.key == k {
+			if nd.quick {
+				t.stack = t.stack[:n]
+				return
+			}
+			if f := len(t.formatting) - 1; f >= 0 && t.formatting[f].id == nd.id && !t.slow {
+				t.stack, t.formatting = t.stack[:n], t.formatting[:f]
+				return
+			}
 		}
 	}
 	t.endSlow(k, el)

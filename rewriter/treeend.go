@@ -24,11 +24,6 @@ func (t *tree) endSlow(k key, el elem) {
 				return
 			}
 		}
-	} else if n := len(t.stack) - 1; n > 0 && props[el]&formatting != 0 && !t.slow {
-		if f := len(t.formatting) - 1; t.stack[n].key == k && f >= 0 && t.formatting[f].id == t.stack[n].id {
-			t.stack, t.formatting = t.stack[:n], t.formatting[:f]
-			return
-		}
 	}
 	for range 12 {
 		if t.endIn(k, el, t.mode) != again {

@@ -37,7 +37,25 @@ const (
 	actSlow
 )
 
+// What tree.open does with a start tag; nothing if none of them is set.
+const (
+	opensOrdinary uint16 = 1 << iota
+	opensBlock           // closes an open p
+	opensRebuilt         // in formatting elements that others have closed
+	opensNothing         // has no contents
+	opensItem            // li
+	opensAnchor          // a
+	opensFormat          // formatting element
+	opensQuick           // node.quick
+	opensScope           // bounds button scope
+)
+
+// openings are the bits for each action.
+var openings = map[action]uint16{actPush: opensRebuilt, actBlock: opensBlock, actVoid: opensRebuilt | opensNothing, actNone: opensNothing, actText: 0,
+	actFormat: opensRebuilt | opensFormat, actAnchor: opensRebuilt | opensAnchor, actItem: opensItem | opensBlock}
+
 var (
+	opens    [elements]uint16
 	props    [elements]uint16
 	actions  [elements]action
 	breakout [elements]bool // start tags that end foreign content (HTML Standard, 13.2.6.5)
@@ -96,6 +114,19 @@ func init() {
 		feflood fefunca fefuncb fefuncg fefuncr fegaussianblur feimage femerge femergenode femorphology feoffset fepointlight
 		fespecularlighting fespotlight fetile feturbulence foreignobject glyphref lineargradient radialgradient textpath`) {
 		svgCamel[keyOf([]byte(n))] = true
+	}
+	for e := range elements {
+		bits, ordinary := openings[actions[e]]
+		if !ordinary {
+			continue
+		}
+		if bits |= opensOrdinary; props[e]&structural == 0 {
+			bits |= opensQuick
+		}
+		if props[e]&buttonScope != 0 {
+			bits |= opensScope
+		}
+		opens[e] = bits
 	}
 	keyHTML, keyHead, keyBody = keyOf([]byte("html")), keyOf([]byte("head")), keyOf([]byte("body"))
 	keyColgroup, keyTbody, keyTr = keyOf([]byte("colgroup")), keyOf([]byte("tbody")), keyOf([]byte("tr"))

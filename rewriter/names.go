@@ -310,6 +310,9 @@ func attrOf(name []byte) attrName {
 		}
 		return atNone
 	}
+	if longEnds[n]&(1<<(lower[name[n-1]]&31)) == 0 {
+		return atNone
+	}
 	var low [maxAttrName]byte
 	for i, c := range name {
 		low[i] = lower[c]
@@ -338,7 +341,8 @@ var (
 	shortElems  [1024]elemSlot
 	longElems   = make(map[key]elem)
 	shortAttrs  [256]attrSlotEntry
-	attrLengths [256]uint32 // for each first letter, a bit for each length of a known name
+	attrLengths [256]uint32             // for each first letter, a bit for each length of a known name
+	longEnds    [maxAttrName + 1]uint32 // for each length over 8, a bit for each last letter
 )
 
 func elemHash(k key) uint64 { return uint64(k) * elemMul >> 54 }
@@ -374,6 +378,7 @@ func init() {
 	for n, a := range attributeNames {
 		attrLengths[n[0]] |= 1 << len(n)
 		if len(n) > 8 {
+			longEnds[len(n)] |= 1 << (n[len(n)-1] & 31)
 			continue
 		}
 		k := keyOf([]byte(n))

@@ -22,6 +22,9 @@ const (
 // schemeOf looks for the two schemes whose URLs hold their contents, as the URL Standard reads
 // it: leading controls and spaces, and tabs and newlines anywhere, do not count.
 func schemeOf(url []byte) scheme {
+	if len(url) == 0 || url[0] > ' ' && url[0]|0x20 != 'd' && url[0]|0x20 != 'j' {
+		return schemeOther
+	}
 	var name [12]byte
 	n := 0
 	for _, c := range url {

@@ -18,6 +18,7 @@ var readsAttrs = func() (t [elements]uint8) {
 	}
 	t[elTable], t[elTbody], t[elThead], t[elTfoot], t[elTr], t[elTd], t[elTh] = 0, 0, 0, 0, 0, 0, 0
 	t[elFont], t[elAnnotationXML] = readForTree, readForTree
+	t[elInput] |= readForTree
 	return t
 }()
 
@@ -53,15 +54,7 @@ func skipTag(in []byte, i int, el elem) (end int, self bool) {
 			}
 			continue
 		}
-		n := 0
-		if i+8 <= len(in) {
-			n = letters(binary.LittleEndian.Uint64(in[i:]))
-		}
-		if 0 < n && n < 8 && in[i+n] == '=' {
-			i += n
-		} else {
-			i = skipName(in, i)
-		}
+		i = skipName(in, i)
 		if i+1 < len(in) && in[i] == '=' {
 			if q := in[i+1]; q == '"' || q == '\'' {
 				j := bytes.IndexByte(in[i+2:], q)
@@ -81,14 +74,19 @@ func skipTag(in []byte, i int, el elem) (end int, self bool) {
 
 // skipName returns the end of the attribute name at i; the first byte belongs to it in any case.
 func skipName(in []byte, i int) int {
-	if i+8 <= len(in) {
+	from := i
+	for i+8 <= len(in) { // most are letters with dashes between
 		n := letters(binary.LittleEndian.Uint64(in[i:]))
-		if 0 < n && n < 8 && in[i+n] == '=' {
-			return i + n
+		if i += n; n == 8 {
+			continue
 		}
-		i += max(n-1, 0)
+		if in[i] != '-' {
+			break
+		}
+		i++
 	}
-	for i++; i < len(in) && class[in[i]]&nameEnd == 0; {
+	i = max(i, from+1)
+	for i < len(in) && class[in[i]]&nameEnd == 0 {
 		i++
 	}
 	return i
@@ -503,7 +501,7 @@ func (r *Rewriter) placeTag(rd *reader) {
 	rd.html, rd.live, rd.svg = rd.roles&scanners != 0, false, false
 	if rd.roles&trees != 0 {
 		t := token{key: rd.key, el: rd.el, self: rd.slash, noscr: rd.roles&scripting == 0}
-		if len(rd.attrs) > 0 {
+		if readsAttrs[rd.el]&readForTree != 0 && len(rd.attrs) > 0 {
 			t.flag = r.treeFlag(rd)
 		}
 		at = rd.tree.start(t)
@@ -511,7 +509,9 @@ func (r *Rewriter) placeTag(rd *reader) {
 		rd.svg = at.ns != nsHTML
 		rd.html = rd.html || rd.live
 		rd.parent = at.parent
-		rd.pastEarly()
+		if rd.early {
+			rd.pastEarly()
+		}
 		if rd.tree.spent > spentFree {
 			rd.tire(r.offset + int64(rd.pos))
 		}

@@ -141,6 +141,7 @@ type Handler struct {
 	counters   *counters
 	leaks      *leakLog
 	seen       *seen
+	prompt     *promptness
 	leftOut    *atomic.Bool // a policy that would be too long has been reported
 
 	shadow   bool
@@ -194,6 +195,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger(h)
 	h.nested, h.plain, h.leftOut, h.outside = new(atomic.Bool), new(atomic.Bool), new(atomic.Bool), new(atomic.Bool)
 	h.counters, h.leaks, h.sheets, h.seen = newCounters(), newLeakLog(), newSheets(), newSeen()
+	h.prompt = new(promptness)
 	if h.CookieName == "" {
 		h.CookieName = defaultCookieName
 	}

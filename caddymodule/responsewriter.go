@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -61,13 +62,18 @@ type responseWriter struct {
 	flushed     bool     // next has asked for what it wrote to go out
 	failed      string   // the cause for which the response is broken off
 	docRequest  bool     // the request may be answered with a document
+	length      int      // of the body as it comes, 0 if unknown
 	suffix      string   // of entity tags
 	cookies     []string // of the request, if some of them are not allowed
 	saw         func(scriptURL string)
 
 	sheetRequest bool // the answer will be used as a style sheet
 
-	head []byte // of the body, while that is undecided
+	head     []byte    // of the body, while that is undecided
+	gathered *gathered // nil where the header is out
+	fed      time.Time // when the rewriter was last done with what it got
+	feeding  bool      // the rewriter is at work
+	paused   bool      // next let it wait, or flushed
 
 	rewriter *rewriter.Rewriter
 	decoder  *decoder
@@ -182,6 +188,10 @@ func (rw *responseWriter) flush() error {
 			return err
 		}
 	}
+	rw.paused = rw.paused || rw.gathered != nil
+	if err := rw.letGo(false); err != nil {
+		return err
+	}
 	return rw.rc.Flush()
 }
 
@@ -191,8 +201,17 @@ func (rw *responseWriter) feed(p []byte) (cause string, err error) {
 		return "", nil
 	}
 	start := time.Now()
+	rw.feeding = true
+	defer func() { rw.feeding = false }()
+	if !rw.fed.IsZero() && start.Sub(rw.fed) > gatherPause {
+		rw.paused = true
+		if err := rw.letGo(false); err != nil {
+			return "", err
+		}
+	}
 	_, err = rw.sink.Write(p)
-	rw.rec.spent += time.Since(start)
+	rw.fed = time.Now()
+	rw.rec.spent += rw.fed.Sub(start)
 	rw.rec.bytesIn += uint64(len(p))
 	if err == nil {
 		return "", nil
@@ -217,17 +236,27 @@ type writeError struct{ error }
 
 func (e *writeError) Unwrap() error { return e.error }
 
-// clientWriter marks the errors of the inner writer.
-type clientWriter struct {
-	w   io.Writer
-	rec *record
-}
+// clientWriter takes what comes out of the rewriter.
+type clientWriter struct{ *responseWriter }
 
 func (c clientWriter) Write(p []byte) (int, error) {
+	if g := c.gathered; g != nil && g.add(p) {
+		return len(p), nil
+	}
+	if err := c.letGo(false); err != nil {
+		return 0, err
+	}
+	return c.send(p)
+}
+
+// send writes p to the inner writer, whose errors it marks.
+func (rw *responseWriter) send(p []byte) (int, error) {
 	start := time.Now()
-	n, err := c.w.Write(p)
-	c.rec.waited += time.Since(start)
-	c.rec.bytesOut += uint64(n)
+	n, err := rw.inner.Write(p)
+	if rw.feeding {
+		rw.rec.waited += time.Since(start)
+	}
+	rw.rec.bytesOut += uint64(n)
 	if err != nil {
 		err = &writeError{err}
 	}
@@ -368,6 +397,7 @@ func (h *Handler) keepsNoTransform(head http.Header) bool {
 // rewriteBody sends the body through the rewriter, or in shadow mode a copy of it.
 func (rw *responseWriter) rewriteBody(codings []string, o rewriter.Options) {
 	rw.startRewriter(codings, o)
+	rw.length, _ = strconv.Atoi(rw.Header().Get("Content-Length"))
 	rw.documentHeader(false, true)
 	if rw.h.shadow {
 		rw.commit(observe, "clean")
@@ -402,7 +432,7 @@ func (rw *responseWriter) warnUncompressed(h http.Header) {
 
 // startRewriter makes the rewriter, behind a decoder where the body is coded.
 func (rw *responseWriter) startRewriter(codings []string, o rewriter.Options) {
-	var dst io.Writer = clientWriter{rw.inner, rw.rec}
+	var dst io.Writer = clientWriter{rw}
 	if rw.h.shadow {
 		dst = io.Discard
 	}
@@ -419,13 +449,16 @@ func (rw *responseWriter) startRewriter(codings []string, o rewriter.Options) {
 
 var rewriterPool = sync.Pool{New: func() any { return rewriter.New(io.Discard, rewriter.Options{}) }}
 
-// commit sends the final header.
+// commit sends the final header, or settles it for a document that is gathered.
 func (rw *responseWriter) commit(d disposition, outcome string) {
 	rw.disp = d
 	if rw.rec.outcome == "" {
 		rw.rec.outcome = outcome
 	}
 	rw.sent = true
+	if d == rewrite && rw.gather() {
+		return
+	}
 	rw.inner.WriteHeader(rw.status)
 	if rw.incremental {
 		_ = rw.rc.Flush()
@@ -483,6 +516,7 @@ func (h *Handler) failsOpen(cause string) bool {
 
 // fail breaks a response off after its header is out.
 func (rw *responseWriter) fail(cause string) {
+	_ = rw.letGo(false)
 	rw.failed = cause
 	rw.rec.fail(cause)
 	rw.release()
@@ -501,6 +535,18 @@ func (rw *responseWriter) finish() (broken bool) {
 	if rw.aborted {
 		return false
 	}
+	broken = rw.complete()
+	if !broken && rw.length > 0 && rw.length <= gatherMax && rw.disp == rewrite {
+		rw.h.prompt.note(rw.paused)
+	}
+	if err := rw.letGo(!broken); err != nil {
+		broken = true
+	}
+	return broken
+}
+
+// complete decides what is undecided and ends the document. It reports whether the response is broken.
+func (rw *responseWriter) complete() (broken bool) {
 	if rw.status == 0 && rw.disp == undecided {
 		// next wrote nothing: net/http will answer 200 with an empty body.
 		rw.status = http.StatusOK
@@ -550,15 +596,17 @@ func (rw *responseWriter) finish() (broken bool) {
 	return false
 }
 
-// abort ends the response without emitting anything more.
+// abort ends the response without emitting anything more than what is complete.
 func (rw *responseWriter) abort() {
 	rw.mu.Lock()
 	defer rw.mu.Unlock()
+	_ = rw.letGo(false)
 	rw.aborted = true
 	rw.release()
 }
 
 func (rw *responseWriter) release() {
+	rw.dropGathered()
 	if rw.decoder != nil {
 		rw.decoder.Abort()
 		rw.decoder = nil

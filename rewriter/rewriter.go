@@ -381,7 +381,7 @@ func (r *Rewriter) charge(n int) bool {
 	if r.o.Budget == nil || n == r.charged {
 		return true
 	}
-	ok := r.o.Budget.add(n-r.charged) || r.squeezed
+	ok := r.o.Budget.Book(n-r.charged) || r.squeezed
 	if ok {
 		r.charged = n
 	}
@@ -405,7 +405,7 @@ func (r *Rewriter) maxScript() int {
 
 func (r *Rewriter) release() {
 	if r.charged > 0 {
-		r.o.Budget.add(-r.charged)
+		r.o.Budget.Book(-r.charged)
 		r.charged = 0
 	}
 }

@@ -1,0 +1,144 @@
+package caddymodule
+
+import (
+	"bufio"
+	"maps"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-consent/caddy-consent/rewriter"
+)
+
+// A rewritten document that its upstream delivers at once is gathered, so that it leaves in one piece and
+// with its length, as it came: the connection takes a chunk in two writes. Since nothing but next's own
+// calls may use the inner writer, nothing could let go of a document while the upstream is silent. So the
+// upstream must have been prompt lately, and after a pause nothing is gathered for a while.
+const (
+	gatherMax   = 256 << 10 // bytes of a document that is gathered, as it comes
+	gatherAfter = 3         // prompt documents in a row
+	gatherAgain = -1000     // what a pause makes of their count
+)
+
+// gatherPause is how long a prompt upstream may take between two pieces; a variable for tests.
+var gatherPause = 20 * time.Millisecond
+
+// gatheredBudget bounds the memory for documents that are gathered, which a client that does not read
+// holds until its connection times out.
+var gatheredBudget = rewriter.NewBudget(64 << 20)
+
+// promptness counts the documents of a site, up to gatherAfter, that came without a pause.
+type promptness struct{ atomic.Int32 }
+
+// note takes down how a document came.
+func (p *promptness) note(paused bool) {
+	if paused {
+		p.Store(gatherAgain)
+	} else if n := p.Load(); n < gatherAfter {
+		p.CompareAndSwap(n, n+1)
+	}
+}
+
+// gathered is a document whose header is settled and not out yet.
+type gathered struct {
+	header http.Header
+	body   *[]byte
+	room   int // for the body, booked with gatheredBudget
+}
+
+// gatherPool holds memory for bodies.
+var gatherPool = sync.Pool{New: func() any { return new([]byte) }}
+
+// gather begins to hold the document back, if it is likely to be whole at once.
+func (rw *responseWriter) gather() bool {
+	if rw.length <= 0 || rw.length > gatherMax || rw.incremental || rw.flushed || rw.h.prompt.Load() < gatherAfter || hasTrailers(rw.Header()) {
+		return false
+	}
+	room := rw.length + rw.length/4 + 4<<10
+	if !gatheredBudget.Book(room) {
+		return false
+	}
+	body := gatherPool.Get().(*[]byte)
+	if cap(*body) < room {
+		*body = make([]byte, 0, room)
+	}
+	// What next sets later goes out as trailers or not at all.
+	rw.gathered = &gathered{header: rw.Header().Clone(), body: body, room: room}
+	return true
+}
+
+// add appends p if there is room for it.
+func (g *gathered) add(p []byte) bool {
+	if len(*g.body)+len(p) > g.room {
+		return false
+	}
+	*g.body = append(*g.body, p...)
+	return true
+}
+
+// letGo sends the header and what is gathered. If that is the whole document, it has its length
+// (RFC 9110, 8.6).
+func (rw *responseWriter) letGo(whole bool) error {
+	g := rw.gathered
+	if g == nil {
+		return nil
+	}
+	rw.gathered = nil
+	defer gatheredBudget.Book(-g.room)
+	h := rw.Header()
+	late := maps.Clone(h)
+	clear(h)
+	maps.Copy(h, g.header)
+	if whole && !hasTrailers(late) {
+		h["Content-Length"] = []string{strconv.Itoa(len(*g.body))}
+	}
+	rw.inner.WriteHeader(rw.status)
+	for k, v := range late {
+		if strings.HasPrefix(k, http.TrailerPrefix) {
+			h[k] = v
+		}
+	}
+	if len(*g.body) > 0 {
+		if _, err := rw.send(*g.body); err != nil {
+			return err // the connection may still hold on to the body
+		}
+	}
+	*g.body = (*g.body)[:0]
+	gatherPool.Put(g.body)
+	return nil
+}
+
+// dropGathered gives up what is gathered.
+func (rw *responseWriter) dropGathered() {
+	if g := rw.gathered; g != nil {
+		rw.gathered = nil
+		gatheredBudget.Book(-g.room)
+	}
+}
+
+// hasTrailers reports whether a header announces trailers, or has some without.
+func hasTrailers(h http.Header) bool {
+	if len(h["Trailer"]) > 0 {
+		return true
+	}
+	for k := range h {
+		if strings.HasPrefix(k, http.TrailerPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// Hijack takes over the connection, behind what was written.
+func (rw *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	rw.mu.Lock()
+	defer rw.mu.Unlock()
+	if err := rw.letGo(false); err != nil {
+		return nil, nil, err
+	}
+	return rw.rc.Hijack()
+}

@@ -1,0 +1,291 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// page returns a document of n paragraphs of 1,024 bytes with one tracker, and what becomes of it.
+func page(n int) (string, string) {
+	text := strings.Repeat("<p>"+strings.Repeat("x", 1024-len("<p>\n"))+"\n", n)
+	return doc + text, docSafe + text
+}
+
+// pieces writes body in pieces of 32 KiB, as reverse_proxy does.
+func pieces(w io.Writer, body string) error {
+	for len(body) > 0 {
+		n := min(len(body), 32<<10)
+		if _, err := io.WriteString(w, body[:n]); err != nil {
+			return err
+		}
+		body = body[n:]
+	}
+	return nil
+}
+
+func setPause(t *testing.T, d time.Duration) {
+	before := gatherPause
+	gatherPause = d
+	t.Cleanup(func() { gatherPause = before })
+}
+
+// promptSite is a site whose upstream has delivered its first pages at once, before next answers.
+func promptSite(t *testing.T, next caddyhttp.HandlerFunc) *site {
+	t.Helper()
+	setPause(t, time.Hour) // no stall of the machine is taken for one
+	first, _ := page(1)
+	served := 0
+	s := newSite(t, &Handler{}, func(w http.ResponseWriter, r *http.Request) error {
+		if served++; served > gatherAfter {
+			return next(w, r)
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Length", fmt.Sprint(len(first)))
+		return pieces(w, first)
+	})
+	for range gatherAfter {
+		s.get(t)
+	}
+	return s
+}
+
+// Where the upstream is prompt, rewritten pages of ordinary size come with their length, as they do
+// from the upstream.
+func TestLengthOfPages(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		paragraphs     int
+		known, flushed bool
+		trailer        string
+		length         bool
+	}{
+		{"a small page", 1, true, false, "", true},
+		{"an ordinary page", 100, true, false, "", true},
+		{"a page whose length the upstream did not say", 100, false, false, "", false},
+		{"a page that was flushed", 100, true, true, "", false},
+		{"a long page", 400, true, false, "", false},
+		{"a page with a trailer", 100, true, false, "X-Sum", false},
+		{"a page with a trailer that nobody announced", 100, true, false, http.TrailerPrefix + "X-Sum", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			body, want := page(tt.paragraphs)
+			s := promptSite(t, func(w http.ResponseWriter, _ *http.Request) error {
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+				if tt.known {
+					w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+				}
+				if tt.trailer == "X-Sum" {
+					w.Header().Set("Trailer", tt.trailer)
+				}
+				err := pieces(w, body)
+				if tt.flushed {
+					err = errors.Join(err, http.NewResponseController(w).Flush())
+				}
+				if tt.trailer != "" {
+					w.Header().Set(tt.trailer, "1")
+				}
+				return err
+			})
+			a := s.get(t)
+			if a.err != nil || a.body != want {
+				t.Fatalf("%d bytes, %v, want %d", len(a.body), a.err, len(want))
+			}
+			if tt.length && a.ContentLength != int64(len(want)) || !tt.length && a.ContentLength != -1 {
+				t.Errorf("length %d, transfer %v; the body has %d", a.ContentLength, a.TransferEncoding, len(want))
+			}
+			if (tt.trailer != "") != (a.Trailer.Get("X-Sum") == "1") {
+				t.Errorf("trailers %v", a.Trailer)
+			}
+			if held := gatheredBudget.Held(); held != 0 {
+				t.Errorf("%d bytes are still booked", held)
+			}
+		})
+	}
+}
+
+// Nothing is held back of the first pages of a site, of which nobody knows how they come.
+func TestSlowPageIsNotHeldBack(t *testing.T) {
+	body, want := page(100)
+	read := make(chan struct{})
+	s := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+		if err := pieces(w, body[:64<<10]); err != nil {
+			return err
+		}
+		<-read
+		return pieces(w, body[64<<10:])
+	})
+	readInTwo(t, s, want, read)
+}
+
+// readInTwo reads the first half of a page before it says so, and then the rest.
+func readInTwo(t *testing.T, s *site, want string, read chan<- struct{}) {
+	t.Helper()
+	resp, err := http.Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	first := make([]byte, 32<<10)
+	if _, err := io.ReadFull(resp.Body, first); err != nil {
+		t.Fatal(err)
+	}
+	close(read)
+	rest, err := io.ReadAll(resp.Body)
+	if err != nil || string(first)+string(rest) != want {
+		t.Errorf("%d and %d bytes, %v, want %d", len(first), len(rest), err, len(want))
+	}
+}
+
+// An upstream that was prompt and begins to pause is waited for no longer than until it goes on, and
+// its next pages come as they are ready.
+func TestUpstreamThatBeginsToPause(t *testing.T) {
+	body, want := page(100)
+	read, second := make(chan struct{}), make(chan struct{})
+	block := read
+	pause := 20 * time.Millisecond
+	s := promptSite(t, func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+		if err := pieces(w, body[:64<<10]); err != nil {
+			return err
+		}
+		if block == read {
+			time.Sleep(2 * pause)
+			if err := pieces(w, body[64<<10:65<<10]); err != nil {
+				return err
+			}
+			<-block
+			return pieces(w, body[65<<10:])
+		}
+		<-block
+		return pieces(w, body[64<<10:])
+	})
+	gatherPause = pause
+	readInTwo(t, s, want, read)
+	block = second
+	readInTwo(t, s, want, second)
+}
+
+// What is ready of a page arrives although the upstream dies before it is whole, and the visitor
+// sees that there should have been more.
+func TestPageThatBreaksOffArrivesInPart(t *testing.T) {
+	body, want := page(40)
+	for name, end := range map[string]func() error{
+		"a panic":  func() error { panic(http.ErrAbortHandler) },
+		"an error": func() error { return caddyhttp.Error(http.StatusBadGateway, errors.New("the upstream is gone")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := promptSite(t, func(w http.ResponseWriter, _ *http.Request) error {
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+				w.Header().Set("Content-Length", "99999")
+				if err := pieces(w, body+"<img src=https://x"); err != nil {
+					return err
+				}
+				return end()
+			})
+			a := s.get(t)
+			if a.StatusCode != http.StatusOK || !strings.HasPrefix(a.body, want) || strings.Contains(a.body, "https://x") {
+				t.Errorf("%d, %d bytes, %v", a.StatusCode, len(a.body), a.err)
+			}
+			if a.ContentLength != -1 || name == "a panic" && a.err == nil {
+				t.Errorf("length %d, %v", a.ContentLength, a.err)
+			}
+			if s.outcome() != "failed:upstream_abort" || gatheredBudget.Held() != 0 {
+				t.Errorf("outcome %q, %d bytes booked", s.outcome(), gatheredBudget.Held())
+			}
+		})
+	}
+}
+
+// A header that is set once the answer has begun is not sent, least of all a cookie past the filter.
+func TestHeaderSetTooLate(t *testing.T) {
+	s := promptSite(t, func(w http.ResponseWriter, _ *http.Request) error {
+		h := w.Header()
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Content-Length", fmt.Sprint(len(doc)))
+		h.Add("Set-Cookie", "session=1")
+		w.WriteHeader(http.StatusOK)
+		h.Add("Set-Cookie", "_fbp=1")
+		h.Set("X-Late", "1")
+		err := pieces(w, doc)
+		h.Add("Set-Cookie", "_fbp=2")
+		h.Del("Content-Type")
+		return err
+	})
+	a := s.get(t)
+	if a.body != docSafe || a.Header.Get("X-Late") != "" || fmt.Sprint(a.Header["Set-Cookie"]) != "[session=1]" || a.Header.Get("Content-Type") == "" {
+		t.Errorf("%q %v", a.body, a.Header)
+	}
+}
+
+// The answer to an error has the header that was set for it.
+func TestErrorKeepsItsHeader(t *testing.T) {
+	s := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Retry-After", "30")
+		return caddyhttp.Error(http.StatusTooManyRequests, errors.New("too many"))
+	})
+	if a := s.get(t); a.StatusCode != http.StatusTooManyRequests || a.Header.Get("Retry-After") != "30" {
+		t.Errorf("%d %v", a.StatusCode, a.Header)
+	}
+}
+
+// With the memory for whole pages used up, they leave as they are ready.
+func TestNothingIsGatheredBeyondTheBudget(t *testing.T) {
+	body, want := page(100)
+	s := promptSite(t, func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+		return pieces(w, body)
+	})
+	used := 64<<20 - 16<<10
+	if !gatheredBudget.Book(used) {
+		t.Fatal("the budget is smaller than it was")
+	}
+	defer gatheredBudget.Book(-used)
+	if a := s.get(t); a.err != nil || a.body != want || a.ContentLength != -1 {
+		t.Errorf("%d bytes, length %d, %v", len(a.body), a.ContentLength, a.err)
+	}
+}
+
+// A status that no server can send ends the one connection, and costs nothing for good.
+func TestImpossibleStatus(t *testing.T) {
+	s := promptSite(t, func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Length", fmt.Sprint(len(doc)))
+		w.WriteHeader(1000)
+		return pieces(w, doc)
+	})
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if a := s.get(t); a.err == nil || gatheredBudget.Held() != 0 {
+		t.Errorf("%q %v, %d bytes booked", a.body, a.err, gatheredBudget.Held())
+	}
+}
+
+// Who takes over the connection in the middle of a page finds it behind what was written.
+func TestHijackedPage(t *testing.T) {
+	s := promptSite(t, func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Length", "5")
+		w.WriteHeader(http.StatusOK)
+		conn, buf, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		_, _ = buf.WriteString("5\r\nhello\r\n0\r\n\r\n")
+		return buf.Flush()
+	})
+	if a := s.get(t); a.StatusCode != http.StatusOK || a.body != "hello" {
+		t.Errorf("%d %q %v", a.StatusCode, a.body, a.err)
+	}
+}

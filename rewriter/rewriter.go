@@ -19,6 +19,7 @@ package rewriter
 import (
 	"errors"
 	"io"
+	"sync"
 
 	"github.com/caddy-consent/caddy-consent/rules"
 )
@@ -149,7 +150,7 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 		o.MaxScript = DefaultMaxScript
 	}
 	r.dst, r.o, r.page = dst, o, o.Page
-	r.in, r.buf = nil, trim(r.buf)
+	r.in, r.buf = nil, trimLarge(r.buf)
 	r.out, r.arena, r.scratch, r.plain, r.data = trim(r.out), trim(r.arena), trim(r.scratch), trim(r.plain), trim(r.data)
 	r.edits = r.edits[:0]
 	r.base, r.begun, r.charset, r.coder = o.Page, false, "", nil
@@ -173,6 +174,33 @@ func trim(b []byte) []byte {
 		return nil
 	}
 	return b[:0]
+}
+
+// large has the buffers above maxPooled, of which new memory costs more than reading what they
+// hold. A Rewriter keeps none, so that the garbage collector can take what is not in use.
+var large sync.Pool
+
+// room returns b with room for n more bytes.
+func room(b []byte, n int) []byte {
+	need := len(b) + n
+	if need <= cap(b) {
+		return b
+	}
+	size := max(2*cap(b), need)
+	if need <= maxPooled {
+		size = min(size, maxPooled) // or it could not be kept
+	} else if p, _ := large.Get().(*[]byte); p != nil && cap(*p) >= size {
+		return append((*p)[:0], b...)
+	}
+	return append(make([]byte, 0, size), b...)
+}
+
+// trimLarge is trim for a buffer that room may grow.
+func trimLarge(b []byte) []byte {
+	if cap(b) > maxPooled {
+		large.Put(&b)
+	}
+	return trim(b)
 }
 
 // Write reads p and writes what is certain to dst. It consumes all of p unless dst fails.
@@ -202,7 +230,7 @@ func (r *Rewriter) take(p []byte, final bool) {
 	}
 	r.in = p
 	if len(r.buf) > 0 {
-		r.buf = append(r.buf, p...)
+		r.buf = append(room(r.buf, len(p)), p...)
 		r.in = r.buf
 	}
 	if r.begun {

@@ -75,6 +75,14 @@ func (s span) empty() bool { return s.from == s.to }
 // reader is one reading of the document: a tokenizer, and the tree builder's stack where it
 // stands for one. All positions are offsets in the window.
 type reader struct {
+	tokenizer
+	attrs []attr // of the tag being read
+	inner foreignText
+	tree  tree
+}
+
+// tokenizer is what of a reader is copied as it stands.
+type tokenizer struct {
 	pos    int // next byte to read
 	start  int // first byte of the tag, comment or text that is held; -1 if none
 	st     state
@@ -90,7 +98,6 @@ type reader struct {
 	slash  bool // self-closing
 	nameTo int  // end of the tag's name; in a comment its opening dashes
 	cur    attr
-	attrs  []attr
 	long   longTag
 
 	// What the tag just read is to the readers that this reading stands for.
@@ -103,27 +110,23 @@ type reader struct {
 	css     bool   // stRaw is a style element
 	cssText cssState
 	script  scriptText
-	inner   foreignText
-
-	tree tree
 }
 
 func (rd *reader) reset(noQuirks bool) {
 	t := rd.tree
-	*rd = reader{attrs: rd.attrs[:0], start: -1, roles: everyRole, early: true, inner: foreignText{src: rd.inner.src[:0], offsets: rd.inner.offsets[:0], attrs: rd.inner.attrs[:0]}}
+	*rd = reader{attrs: rd.attrs[:0], inner: foreignText{src: rd.inner.src[:0], offsets: rd.inner.offsets[:0], attrs: rd.inner.attrs[:0]}}
+	rd.tokenizer = tokenizer{start: -1, roles: everyRole, early: true}
 	rd.tree = t
 	rd.tree.reset(noQuirks)
 }
 
-// copyFrom makes rd a second reading that stands where from does.
+// copyFrom makes rd a second reading that stands where from does, but for the tree.
 func (rd *reader) copyFrom(from *reader) {
-	attrs, inner, t := rd.attrs[:0], rd.inner, rd.tree
-	*rd = *from
-	rd.attrs = append(attrs, from.attrs...)
-	rd.inner = inner
-	rd.inner.copyFrom(&from.inner)
-	rd.tree = t
-	rd.tree.copyFrom(&from.tree)
+	rd.tokenizer = from.tokenizer
+	rd.attrs = append(rd.attrs[:0], from.attrs...)
+	if rd.inner.on = from.inner.on; rd.inner.on {
+		rd.inner.copyFrom(&from.inner)
+	}
 }
 
 // hold returns the first byte that may still be edited.
@@ -332,6 +335,11 @@ func (r *Rewriter) stepData(rd *reader) bool {
 				return r.atEnd(rd)
 			}
 			if isLetter(in[i+2]) {
+				if fast && i+margin < len(in) {
+					if k, e := readName(in, i+2); e != 0 && r.plainEnd(rd, k, i, e) {
+						return true
+					}
+				}
 				rd.start, rd.endTag = i, true
 				rd.pos, rd.st = i+2, stTagName
 				return true
@@ -523,8 +531,24 @@ func (r *Rewriter) stepRaw(rd *reader) bool {
 		return false
 	}
 	rd.css = false
+	if r.plainEnd(rd, rd.key, end, end+len("</")+len(rd.until)) {
+		return true
+	}
 	rd.start, rd.endTag = end, true
 	rd.pos, rd.st = end+2, stTagName
+	return true
+}
+
+// plainEnd acts on the end tag at start whose name ends at e, if the tag ends there too. Of more than
+// two readings it would change which of them take part in a join first.
+func (r *Rewriter) plainEnd(rd *reader, k key, start, e int) bool {
+	if r.n > 2 || rd.inner.on || e >= len(r.in) || r.in[e] != '>' || e-start >= r.maxTag() {
+		return false
+	}
+	rd.key, rd.el, rd.endTag = k, shortElem(k), true
+	rd.as, rd.attrs = asBefore, rd.attrs[:0]
+	rd.pos = e + 1
+	r.finishTag(rd)
 	return true
 }
 

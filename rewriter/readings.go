@@ -1,5 +1,7 @@
 package rewriter
 
+import "math"
+
 // run reads the window as far as it goes. At the end of the document it decides on foreign text that
 // no end tag has closed.
 func (r *Rewriter) run() {
@@ -12,24 +14,37 @@ func (r *Rewriter) run() {
 	}
 }
 
-// lockstep lets the reading that is furthest behind take a step, so that readings meet again at the
+// lockstep lets the reading that is furthest behind go on, so that readings meet again at the
 // first token boundary that they share. It returns false when all of them need more input.
 func (r *Rewriter) lockstep() bool {
 	if r.join() {
 		return true
 	}
 	var tried [maxReadings]bool
-	for range r.n {
+	for left := r.n; left > 0; left-- {
 		behind := -1
 		for i := range r.n {
 			if !tried[i] && (behind < 0 || r.readings[i].pos < r.readings[behind].pos) {
 				behind = i
 			}
 		}
-		tried[behind] = true
-		if r.step(&r.readings[behind]) {
-			return true
+		rd, n, next := &r.readings[behind], r.n, math.MaxInt
+		for i := range n {
+			if i != behind {
+				next = min(next, r.readings[i].pos)
+			}
 		}
+		went := false
+		for r.step(rd) {
+			if rd.pos >= next || r.n != n {
+				return true
+			}
+			went = true
+		}
+		if went {
+			tried, left = [maxReadings]bool{}, n
+		}
+		tried[behind] = true
 	}
 	return false
 }
@@ -41,7 +56,23 @@ func (r *Rewriter) fork(rd *reader, some roles) *reader {
 	c.copyFrom(rd)
 	c.roles = some
 	rd.roles &^= some
+	rd.tree.spend(len(rd.tree.stack))
+	switch {
+	case c.roles&trees == 0:
+		c.dropTree(rd.tree.lost)
+	case rd.roles&trees == 0:
+		c.tree, rd.tree = rd.tree, c.tree
+		rd.dropTree(c.tree.lost)
+	default:
+		c.tree.copyFrom(&rd.tree)
+	}
 	return c
+}
+
+// dropTree is for a reading that stands for preload scanners alone: they need no tree.
+func (rd *reader) dropTree(lost bool) {
+	rd.tree.clear(lost)
+	rd.early = false
 }
 
 // join makes one of two readings that will see the same from here on.
@@ -51,7 +82,8 @@ func (r *Rewriter) join() bool {
 			if r.joinable(&r.readings[i], &r.readings[j]) {
 				a, b := &r.readings[i], &r.readings[j]
 				if a.roles&trees == 0 {
-					a.tree.copyFrom(&b.tree)
+					b.tree.spend(len(b.tree.stack))
+					a.tree, b.tree = b.tree, a.tree
 					a.early = b.early
 				}
 				a.roles |= b.roles

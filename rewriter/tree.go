@@ -90,8 +90,11 @@ func (t *tree) spend(n int) {
 }
 
 // lose gives up the stack.
-func (t *tree) lose() {
-	*t = tree{stack: t.stack[:0], formatting: t.formatting[:0], templates: t.templates[:0], mode: inBody, slow: true, lost: true}
+func (t *tree) lose() { t.clear(true) }
+
+// clear makes t a tree that nothing is put into.
+func (t *tree) clear(lost bool) {
+	*t = tree{stack: t.stack[:0], formatting: t.formatting[:0], templates: t.templates[:0], mode: inBody, slow: true, lost: lost}
 }
 
 // maxFormat bounds the entries of one name behind the last marker in the list of active
@@ -119,7 +122,6 @@ func (t *tree) reset(noQuirks bool) {
 }
 
 func (t *tree) copyFrom(o *tree) {
-	o.spend(len(o.stack))
 	stack, formatting, templates := append(t.stack[:0], o.stack...), append(t.formatting[:0], o.formatting...), append(t.templates[:0], o.templates...)
 	*t = *o
 	t.stack, t.formatting, t.templates = stack, formatting, templates

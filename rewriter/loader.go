@@ -23,6 +23,7 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 	run := pathRun{text: text}
 	spent := 0
 	base := len(r.plain)
+	var last keptReference
 	for i := 0; ; i++ {
 		j := bytes.IndexByte(text[i:], '/')
 		if j < 0 {
@@ -47,38 +48,53 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 				continue
 			}
 		}
-		if !r.known(text[from:end]) && (unclassified.Unclassified || path == nil || !run.isScript(i)) {
-			continue // at most unclassified, which is on record once
-		}
-		ref := append(r.plain[:base], "//"...)
-		ref = append(ref, text[from:end]...)
 		// Hosts in the path of another host are read with less of their own, or this would not be linear.
 		limit := maxReference
 		if spent > 4*i+64<<10 {
 			limit = shortReference
 		}
-		ref = appendPath(ref, path, limit)
+		again := path != nil && last.again(text[from:], end-from, limit)
+		if !again {
+			known := r.known(text[from:end])
+			if !known && (unclassified.Unclassified || path == nil || !run.isScript(i)) {
+				continue // at most unclassified, which is on record once
+			}
+			ref := append(r.plain[:base], "//"...)
+			ref = append(ref, text[from:end]...)
+			ref, n := appendPath(ref, path, limit)
+			r.plain = ref[:base]
+			last = keptReference{ref: ref[base:], host: end - from, limit: limit}
+			if known && n >= 0 {
+				last.text = text[from : len(text)-len(path)+n]
+			}
+		}
+		ref := last.ref
 		spent += len(ref)
-		r.plain = ref[:base]
-		ref = ref[base:]
 		res := rules.Resource{Kind: rules.KindInlineScript, URL: str(ref), Page: r.page}
-		d := r.o.Policy.Decide(res)
+		var d rules.Decision
+		if !again {
+			d = r.o.Policy.Decide(res)
+		}
 		if d.Action != rules.Block {
 			if r.o.Saw != nil {
 				r.o.Saw(res.URL)
 			}
-			if d.Unclassified && !unclassified.Unclassified {
-				unclassified = d
-				unclassified.Host = strings.Clone(d.Host)
+			if d.Unclassified {
+				last.text = nil
+				if !unclassified.Unclassified {
+					unclassified = d
+					unclassified.Host = strings.Clone(d.Host)
+				}
 			}
 			// Any path of a service's host loads it where it is handed to something that fetches,
 			// or where more is put behind it.
-			if !isFetched(text[:from]) && !isPrefix(text[from:], ref, text[:from]) {
+			if last.script || !isFetched(text[:from]) && !isPrefix(text[from:], ref, text[:from]) {
 				continue
 			}
 			asked := res
 			asked.Kind = rules.KindScript
 			if d = r.o.Policy.Decide(asked); d.Action != rules.Block || d.Service == "" {
+				last.script = true
 				continue
 			}
 		}
@@ -97,6 +113,20 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 		r.plain = r.plain[:base]
 	}
 	return rules.Decision{}
+}
+
+// keptReference is the reference to a known host that was kept last. Scripts repeat them.
+type keptReference struct {
+	text   []byte // all that it was read from; nil if it counts only once
+	host   int    // length of the host in text
+	limit  int    // ref was read up to this length
+	ref    []byte
+	script bool // it is kept as the source of a script too
+}
+
+// again reports whether the same reference begins text.
+func (k *keptReference) again(text []byte, host, limit int) bool {
+	return k.text != nil && k.host == host && k.limit == limit && bytes.HasPrefix(text, k.text)
 }
 
 // known reports whether anything is known about the host. One with a capital is left to Decide.
@@ -239,22 +269,28 @@ func hostStart(text []byte, end int) int {
 }
 
 // appendPath adds the path that begins at the slash text[0] up to the end of the string it is in,
-// or until ref has limit bytes.
-func appendPath(ref, text []byte, limit int) []byte {
-	for i := 0; i < len(text) && len(ref) < limit; i++ {
-		switch c := text[i]; c {
+// or until ref has limit bytes. It returns how many bytes of text it has gone by, -1 if the text
+// ended it.
+func appendPath(ref, text []byte, limit int) ([]byte, int) {
+	for i, c := range text {
+		if len(ref) >= limit {
+			return ref, i
+		}
+		switch c {
 		case '\\':
-			if i+1 < len(text) && text[i+1] == '/' {
-				continue
+			if i+1 == len(text) {
+				return ref, -1
 			}
-			return ref
+			if text[i+1] != '/' {
+				return ref, i + 2
+			}
 		case '"', '\'', '`', ' ', '\t', '\n', '\r', '<', '>', ')', '(', ',', ';', '{', '}', '$':
-			return ref
+			return ref, i + 1
 		default:
 			ref = append(ref, c)
 		}
 	}
-	return ref
+	return ref, -1
 }
 
 // means are the words that a script which fetches something has. A script without any of them

@@ -60,6 +60,10 @@ type cssText struct {
 	needlesTo int
 
 	scanner, scannerEnd int // the last URL that the preload scanner fetches
+
+	// The last reference of which nothing is on record. Style sheets repeat them.
+	kept     []byte
+	keptKind rules.Kind
 }
 
 // inert goes in front of a blocked URL: what follows becomes the text of an empty document. In

@@ -48,26 +48,31 @@ func escaped(v []byte) bool {
 
 // judge decides on a URL that is spelled src[i:end].
 func (c *cssText) judge(i, end int, url []byte, imported bool) {
+	kind := c.kind()
+	if imported {
+		kind = rules.KindStyle
+	}
+	if kind == c.keptKind && string(url) == string(c.kept) {
+		return
+	}
 	at := c.owner
 	if at < 0 {
 		at = c.offset(i)
 	}
-	kind := c.kind()
-	data := schemeOf(url) == schemeData
-	if data && !imported {
-		return // its contents are an image or a font
-	}
-	if imported {
-		kind = rules.KindStyle
-		if data {
+	if schemeOf(url) == schemeData {
+		if imported { // else its contents are an image or a font
 			if d := c.r.judgeSheet(at, url, c.sheets); d.Action == rules.Block {
 				c.refuse(i, d, true)
 			}
-			return
 		}
+		return
 	}
-	if d := c.r.decide(at, kind, url); d.Action == rules.Block {
+	d := c.r.decide(at, kind, url)
+	switch {
+	case d.Action == rules.Block:
 		c.refuse(i, *d, imported && bytes.IndexByte(url, '{') >= 0)
+	case !d.Unclassified && len(url) > 0 && &url[0] == &c.src[i]: // it is no decoded copy
+		c.keptKind, c.kept = kind, url
 	}
 }
 

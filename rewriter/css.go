@@ -124,6 +124,13 @@ var cssStop = func() (t [256]bool) {
 // cssNeedles are the bytes that may begin a construct anywhere.
 const cssNeedles = `("/'@\`
 
+var isNeedle = func() (t [256]bool) {
+	for _, c := range cssNeedles {
+		t[c] = true
+	}
+	return t
+}()
+
 // next returns the offset of the next byte of src[i:to] that may begin a construct, or to.
 func (c *cssText) next(i, to int) int {
 	src := c.src[:to]
@@ -134,6 +141,12 @@ func (c *cssText) next(i, to int) int {
 		return i
 	}
 	if i < len(src) && cssStop[src[i]] {
+		return i
+	}
+	if len(src)-i <= 16 {
+		for i < len(src) && !isNeedle[src[i]] {
+			i++
+		}
 		return i
 	}
 	// Each needle is looked for once: where the next one of its kind stands is kept.

@@ -48,7 +48,8 @@ func (f *foreignText) add(text []byte, at int) {
 // enterInner begins to collect the text of the foreign style or script element just opened.
 func (r *Rewriter) enterInner(rd *reader) {
 	f := &rd.inner
-	*f = foreignText{on: true, script: rd.el == elScript, depth: len(rd.tree.stack), hold: rd.pos, base: rd.pos, src: f.src[:0], offsets: f.offsets[:0], attrs: f.attrs[:0]}
+	f.on, f.script, f.depth, f.hold, f.base = true, rd.el == elScript, len(rd.tree.stack), rd.pos, rd.pos
+	f.src, f.offsets, f.attrs, f.css = f.src[:0], f.offsets[:0], f.attrs[:0], cssState{}
 	if f.script {
 		if !rd.script.held {
 			f.on = false
@@ -98,12 +99,23 @@ func (r *Rewriter) innerText(rd *reader, i, n int) bool {
 		}
 		text, i = text[m:], i+m
 	}
-	r.innerStyle(rd, false)
+	if n < 0 || f.script || len(f.src) > r.maxTag() || !r.closesInner(rd, i) {
+		r.innerStyle(rd, false)
+	}
 	if cut >= 0 {
 		rd.pos = i
 		return false
 	}
 	return true
+}
+
+// closesInner reports whether the tag at i closes the element at once, which decides on all its text.
+func (r *Rewriter) closesInner(rd *reader, i int) bool {
+	if i+2 >= len(r.in) || r.in[i+1] != '/' || !isLetter(r.in[i+2]) {
+		return false
+	}
+	k, e := r.plainEndAt(rd, i)
+	return e != 0 && k == rd.tree.top().key
 }
 
 // decodeLegacy decodes a reference without a semicolon that counts in text, though not before an

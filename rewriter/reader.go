@@ -335,10 +335,9 @@ func (r *Rewriter) stepData(rd *reader) bool {
 				return r.atEnd(rd)
 			}
 			if isLetter(in[i+2]) {
-				if fast && i+margin < len(in) {
-					if k, e := readName(in, i+2); e != 0 && r.plainEnd(rd, k, i, e) {
-						return true
-					}
+				if k, e := r.plainEndAt(rd, i); e != 0 {
+					r.plainEnd(rd, k, e)
+					return true
 				}
 				rd.start, rd.endTag = i, true
 				rd.pos, rd.st = i+2, stTagName
@@ -531,7 +530,8 @@ func (r *Rewriter) stepRaw(rd *reader) bool {
 		return false
 	}
 	rd.css = false
-	if r.plainEnd(rd, rd.key, end, end+len("</")+len(rd.until)) {
+	if k, e := r.plainEndAt(rd, end); e != 0 {
+		r.plainEnd(rd, k, e)
 		return true
 	}
 	rd.start, rd.endTag = end, true
@@ -539,17 +539,34 @@ func (r *Rewriter) stepRaw(rd *reader) bool {
 	return true
 }
 
-// plainEnd acts on the end tag at start whose name ends at e, if the tag ends there too. Of more than
-// two readings it would change which of them take part in a join first.
-func (r *Rewriter) plainEnd(rd *reader, k key, start, e int) bool {
-	if r.n > 2 || rd.inner.on || e >= len(r.in) || r.in[e] != '>' || e-start >= r.maxTag() {
-		return false
+// plainEndAt returns the key of the end tag at i and the end of its name, if the tag ends there too
+// and rd can act on it at once, else 0. Of more than two readings none can: one that is ahead of
+// others within a tag would change which of them join first. Nor can one of two that collects text
+// while the other is behind, since what is on record stands in the order of the document.
+func (r *Rewriter) plainEndAt(rd *reader, i int) (key, int) {
+	if r.n > 2 || i+margin >= len(r.in) || r.o.XML {
+		return 0, 0
 	}
+	k, e := readName(r.in, i+2)
+	if e == 0 || r.in[e] != '>' || e-i >= r.maxTag() {
+		return 0, 0
+	}
+	if rd.inner.on {
+		for j := range r.n {
+			if o := &r.readings[j]; o != rd && o.pos <= e {
+				return 0, 0
+			}
+		}
+	}
+	return k, e
+}
+
+// plainEnd acts on the end tag of that key whose name ends at e.
+func (r *Rewriter) plainEnd(rd *reader, k key, e int) {
 	rd.key, rd.el, rd.endTag = k, shortElem(k), true
 	rd.as, rd.attrs = asBefore, rd.attrs[:0]
 	rd.pos = e + 1
 	r.finishTag(rd)
-	return true
 }
 
 // findEndTag returns the offset of the first "</name" followed by a space, / or >, or, if there

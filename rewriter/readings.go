@@ -71,7 +71,8 @@ func (r *Rewriter) fork(rd *reader, some roles) *reader {
 
 // dropTree is for a reading that stands for preload scanners alone: they need no tree.
 func (rd *reader) dropTree(lost bool) {
-	rd.tree.clear(lost)
+	t := &rd.tree
+	t.stack, t.mode, t.lost = t.stack[:0], inBody, lost
 	rd.early = false
 }
 

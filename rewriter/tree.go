@@ -90,11 +90,8 @@ func (t *tree) spend(n int) {
 }
 
 // lose gives up the stack.
-func (t *tree) lose() { t.clear(true) }
-
-// clear makes t a tree that nothing is put into.
-func (t *tree) clear(lost bool) {
-	*t = tree{stack: t.stack[:0], formatting: t.formatting[:0], templates: t.templates[:0], mode: inBody, slow: true, lost: lost}
+func (t *tree) lose() {
+	*t = tree{stack: t.stack[:0], formatting: t.formatting[:0], templates: t.templates[:0], mode: inBody, slow: true, lost: true}
 }
 
 // maxFormat bounds the entries of one name behind the last marker in the list of active

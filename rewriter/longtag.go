@@ -15,11 +15,14 @@ type longTag struct {
 // enterLongTag decides on the part of the tag that is held and lets it go.
 func (r *Rewriter) enterLongTag(rd *reader) {
 	if rd.endTag || rd.st == stTagName {
+		if rd.st == stTagName {
+			rd.as = asTagName
+			if rd.roles&trees != 0 && !r.o.XML {
+				rd.tree.lose() // nobody knows which tag it is
+			}
+		}
 		rd.st, rd.start, rd.long = stLongTag, -1, longTag{tooLong: true}
 		rd.attrs = rd.attrs[:0]
-		if rd.as == asBefore {
-			rd.as = asName
-		}
 		return
 	}
 	rd.st = stTag
@@ -248,6 +251,13 @@ func (r *Rewriter) lexLong(rd *reader) bool {
 			rd.long.tooLong = false
 			rd.as = asName
 			i++
+		case asTagName:
+			for i < len(in) && class[in[i]]&tagEnd == 0 {
+				i++
+			}
+			if i < len(in) {
+				rd.as = asBefore
+			}
 		case asName:
 			for i < len(in) && class[in[i]]&nameEnd == 0 {
 				i++

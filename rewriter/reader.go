@@ -40,6 +40,7 @@ const (
 	asUnquoted
 	asAfterQuoted
 	asSlash
+	asTagName // in the rest of a name too long to hold
 )
 
 // roles are the readers of a browser that a reading stands for. Where they agree, one reading
@@ -359,7 +360,7 @@ func (r *Rewriter) stepData(rd *reader) bool {
 		if rd.early {
 			rd.text()
 		}
-		if rd.inner.on {
+		if rd.inner.on && len(rd.tree.stack) == rd.inner.depth {
 			rd.inner.add(in[i:i+1], i)
 		}
 		i++
@@ -502,7 +503,7 @@ func (r *Rewriter) stepUntil(rd *reader, mark string) bool {
 func (r *Rewriter) stepCDATA(rd *reader) bool {
 	from := rd.pos
 	found := r.stepUntil(rd, "]]>")
-	if rd.inner.on {
+	if rd.inner.on && len(rd.tree.stack) == rd.inner.depth {
 		to := rd.pos
 		if found {
 			to -= len("]]>")

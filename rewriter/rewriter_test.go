@@ -274,6 +274,8 @@ func TestLongTokens(t *testing.T) {
 		{"a comment", `<!--` + long + `--><img src=` + u + `>`, `<!--` + long + `--><img` + mark + ` data-consent-src=` + u + `>`},
 		{"an inline script", `<script>` + strings.Repeat("a;", 999) + `</script>`, ""},
 		{"a long name", `<` + long + ` a=b><img src=` + u + `>`, `<` + long + ` a=b><img` + mark + ` data-consent-src=` + u + `>`},
+		{"a long name that goes on with what looks like a value", `<` + long + `="><img src=` + u + `>`, `<` + long + `="><img` + mark + ` data-consent-src=` + u + `>`},
+		{"a long name behind an end tag's", `</` + long + `='><img src=` + u + `>`, `</` + long + `='><img` + mark + ` data-consent-src=` + u + `>`},
 		{"a long attribute name", `<p ` + long + `=1><img src=` + u + `>`, `<p ` + long + `=1><img` + mark + ` data-consent-src=` + u + `>`},
 		{"a data URL in a style sheet", `<style>a{b:url(data:image/png;base64,` + long + `)}c{d:url(` + u + `)}</style>`, `<style>a{b:url(data:image/png;base64,` + long + `)}c{d:url(data:,` + u + `)}</style>`},
 	}
@@ -295,6 +297,38 @@ func TestLongTokens(t *testing.T) {
 				t.Errorf("\ngot  %.300s\nwant %.300s", got, want)
 			}
 		})
+	}
+}
+
+// A tag whose name is too long is read the same wherever the tag before it was cut.
+func TestLongNameBehindACutTag(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), MaxTag: 40}
+	doc := `<p e="s"><` + strings.Repeat("n", 60) + ` style="b:url(//tracker.test/x)">`
+	want := rewrite(t, o, doc)
+	if !strings.Contains(want, renamePrefix+"style") {
+		t.Errorf("left: %s", want)
+	}
+	for i := range doc {
+		if got := rewrite(t, o, doc[:i], doc[i:]); got != want {
+			t.Errorf("cut at %d: %s", i, got)
+		}
+	}
+}
+
+// The text of an element inside of a foreign style is none of the style's, wherever it is cut.
+func TestTextInsideOfAForeignStyle(t *testing.T) {
+	for _, doc := range []string{"<math><style><p><<t>", "<svg><style><a><![CDATA[x]]>", "<svg><style><a><<![CDATA[x]]></a>@import 'x'</style>"} {
+		for _, o := range []Options{
+			{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test")},
+			{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "image/svg+xml", XML: true},
+		} {
+			want := rewrite(t, o, doc)
+			for i := range doc {
+				if got := rewrite(t, o, doc[:i], doc[i:]); got != want {
+					t.Errorf("%q cut at %d: %s", doc, i, got)
+				}
+			}
+		}
 	}
 }
 

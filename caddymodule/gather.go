@@ -55,7 +55,7 @@ var gatherPool = sync.Pool{New: func() any { return new([]byte) }}
 
 // gather begins to hold the document back, if it is likely to be whole at once.
 func (rw *responseWriter) gather() bool {
-	if rw.length <= 0 || rw.length > gatherMax || rw.incremental || rw.flushed || rw.h.prompt.Load() < gatherAfter || hasTrailers(rw.Header()) {
+	if rw.length <= 0 || rw.length > gatherMax || rw.incremental || rw.flushed || rw.h.prompt.Load() < gatherAfter || len(rw.Header()["Trailer"]) > 0 {
 		return false
 	}
 	room := rw.length + rw.length/4 + 4<<10
@@ -90,18 +90,14 @@ func (rw *responseWriter) letGo(whole bool) error {
 	rw.gathered = nil
 	defer gatheredBudget.Book(-g.room)
 	h := rw.Header()
-	late := maps.Clone(h)
+	late := trailers(h)
 	clear(h)
 	maps.Copy(h, g.header)
-	if whole && !hasTrailers(late) {
+	if whole && late == nil {
 		h["Content-Length"] = []string{strconv.Itoa(len(*g.body))}
 	}
 	rw.inner.WriteHeader(rw.status)
-	for k, v := range late {
-		if strings.HasPrefix(k, http.TrailerPrefix) {
-			h[k] = v
-		}
-	}
+	maps.Copy(h, late)
 	if len(*g.body) > 0 {
 		if _, err := rw.send(*g.body); err != nil {
 			return err // the connection may still hold on to the body
@@ -120,17 +116,17 @@ func (rw *responseWriter) dropGathered() {
 	}
 }
 
-// hasTrailers reports whether a header announces trailers, or has some without.
-func hasTrailers(h http.Header) bool {
-	if len(h["Trailer"]) > 0 {
-		return true
-	}
-	for k := range h {
+// trailers returns the trailers in a header that are not announced, nil if there are none.
+func trailers(h http.Header) (found http.Header) {
+	for k, v := range h {
 		if strings.HasPrefix(k, http.TrailerPrefix) {
-			return true
+			if found == nil {
+				found = make(http.Header)
+			}
+			found[k] = v
 		}
 	}
-	return false
+	return found
 }
 
 // Hijack takes over the connection, behind what was written.

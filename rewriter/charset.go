@@ -5,14 +5,8 @@ import (
 	"errors"
 	"strings"
 
-	"golang.org/x/net/html/charset"
-
 	"github.com/caddy-consent/caddy-consent/rules"
 )
-
-// prescan is how many bytes of a document browsers search for the name of its encoding
-// (HTML Standard, 13.2.3.2).
-const prescan = 1024
 
 // begin settles how the document's bytes are read, from the first of them. It returns false while
 // more are needed: up to three for a byte order mark, up to 1,024 where the header names no encoding.
@@ -41,7 +35,7 @@ func (r *Rewriter) begin(first []byte, final bool) bool {
 		if len(first) < prescan && !final {
 			return false
 		}
-		label = metaCharset(first[:min(len(first), prescan)], r.o.XML)
+		label = documentCharset(first[:min(len(first), prescan)], r.o.XML)
 	}
 	r.begun = true
 	r.charset = label
@@ -63,6 +57,9 @@ func (r *Rewriter) begin(first []byte, final bool) bool {
 		r.page = r.last.view
 	}
 	r.base = r.page
+	if label == "" && !r.o.CSS {
+		r.lateDeclaration(first[:min(len(first), prescan)])
+	}
 	return true
 }
 
@@ -79,11 +76,7 @@ func sheetCharset(first []byte) string {
 	if !ok {
 		return ""
 	}
-	_, name := charset.Lookup(string(label))
-	if strings.HasPrefix(name, "utf-16") {
-		return "utf-8" // the rule was read as ASCII
-	}
-	return name
+	return markupEncoding(str(label))
 }
 
 // lastPage is the page of the document before, since documents of a site follow each other.
@@ -101,8 +94,7 @@ func headerCharset(contentType string) string {
 	if strings.EqualFold(strings.TrimSpace(contentType[i+1:]), "charset=utf-8") {
 		return "utf-8"
 	}
-	_, name := charset.Lookup(parameter(contentType[i:], "charset"))
-	return name
+	return encodingName(parameter(contentType[i:], "charset"))
 }
 
 // parameter returns the first parameter of that name, read as browsers do (MIME Sniffing, 4.4),
@@ -157,69 +149,135 @@ var ErrCharset = errors.New("rewriter: the document's encoding is not known")
 func XMLCharset(contentType string, first []byte) bool {
 	if i := strings.IndexByte(contentType, ';'); i >= 0 {
 		if v := parameter(contentType[i:], "charset"); v != "" {
-			_, name := charset.Lookup(v)
-			return name != ""
+			return encodingName(v) != ""
 		}
 	}
 	label := declared(first)
-	_, name := charset.Lookup(label)
-	return label == "" || name != ""
+	return label == "" || encodingName(label) != ""
 }
 
-// declared returns the encoding in the XML declaration that a document begins with.
+// declared returns the encoding in the XML declaration that a document begins with (HTML Standard,
+// 13.2.3.2, "get an XML encoding").
 func declared(first []byte) string {
-	i := bytes.Index(first, []byte("?>"))
-	if i < 0 || !bytes.HasPrefix(first, []byte("<?xml")) {
+	if !bytes.HasPrefix(first, []byte(xmlDeclaration)) {
 		return ""
 	}
-	_, v, ok := bytes.Cut(first[:i], []byte("encoding"))
-	if v = bytes.TrimLeft(v, spaces+"="); !ok || len(v) < 2 {
+	first, _, _ = bytes.Cut(first, []byte(">"))
+	_, v, _ := bytes.Cut(first, []byte("encoding"))
+	v, ok := bytes.CutPrefix(trimControls(v), []byte("="))
+	if v = trimControls(v); !ok || len(v) == 0 || v[0] != '"' && v[0] != '\'' {
 		return ""
 	}
-	v, _, _ = bytes.Cut(v[1:], v[:1])
-	return string(v)
+	label, _, ok := bytes.Cut(v[1:], v[:1])
+	if !ok {
+		return ""
+	}
+	return str(label)
 }
 
-// metaCharset returns the encoding that a meta element in the first bytes names, or an XML
-// declaration; "" if none.
-func metaCharset(prefix []byte, xml bool) string {
-	if xml {
-		if _, name := charset.Lookup(declared(prefix)); name != "" {
-			return name
-		}
-		return "utf-8"
-	}
-	if !hasCharsetWord(prefix) {
-		return ""
-	}
-	_, name, certain := charset.DetermineEncoding(prefix, "text/html")
-	if !certain {
-		return ""
-	}
-	return name
+const xmlDeclaration = "<?xml"
+
+func trimControls(b []byte) []byte {
+	return bytes.TrimLeftFunc(b, func(c rune) bool { return c <= ' ' })
 }
 
-// hasCharsetWord reports whether the word stands in b, in any case.
-func hasCharsetWord(b []byte) bool {
-	for i := 0; i+7 <= len(b); {
-		j := bytes.IndexByte(b[i:], '=')
-		if j < 0 {
-			return false
+// documentCharset returns the encoding that a document's first bytes name, "" if it is not certain.
+func documentCharset(first []byte, xml bool) string {
+	switch {
+	case bytes.HasPrefix(first, []byte("<\x00?\x00x\x00")):
+		return "utf-16le"
+	case bytes.HasPrefix(first, []byte("\x00<\x00?\x00x")):
+		return "utf-16be"
+	case !xml:
+		return metaEncoding(first)
+	}
+	if name := markupEncoding(declared(first)); name != "" {
+		return name
+	}
+	return "utf-8"
+}
+
+// prescanOn goes on to search the first bytes, of which some have been read already, with p. An encoding
+// in which ASCII is the same counts from here on.
+func (r *Rewriter) prescanOn(p []byte) {
+	r.first = append(r.first, p[:min(len(p), prescan-len(r.first))]...)
+	name := metaEncoding(r.first)
+	if name != "" || len(r.first) == prescan {
+		r.first = r.first[:0]
+	}
+	if name == "" || lateCharset(name) {
+		return
+	}
+	r.charset = name
+	if r.page == r.base {
+		r.base = r.base.WithCharset(name)
+		r.page = r.base
+		return
+	}
+	r.base, r.page = r.base.WithCharset(name), r.page.WithCharset(name)
+}
+
+// lateDeclaration makes the XML declaration of an HTML document none where it may change what the
+// bytes mean: browsers follow it unless they find a meta element, which may stand far behind. What
+// they show nothing of need not be taken back.
+func (r *Rewriter) lateDeclaration(first []byte) {
+	if !bytes.HasPrefix(first, []byte(xmlDeclaration)) {
+		return
+	}
+	label := declared(first)
+	open := label == "" && bytes.IndexByte(first, '>') < 0 && !(r.ended && len(first) < prescan)
+	if !open && encodingName(label) != "iso-2022-jp" {
+		return
+	}
+	r.record(0, rules.Resource{Kind: rules.KindFetch, Page: r.page}, ambiguous(lateRule))
+	r.insert(len("<?"), renamePrefix)
+}
+
+// lateRule is the rule of what names an encoding that cannot be followed any more.
+const lateRule = "ambiguous:late-charset"
+
+// lateCharset reports whether ASCII is read as other characters in the encoding.
+func lateCharset(label string) bool {
+	name := encodingName(label)
+	return name == "iso-2022-jp" || name == "replacement"
+}
+
+// lateMeta takes back a change of the encoding that comes too late to be followed.
+func (r *Rewriter) lateMeta(rd *reader) {
+	if r.charset != "" || !r.begun {
+		return
+	}
+	for _, a := range rd.attrs {
+		late := false
+		switch a.id {
+		case atCharset:
+			late = lateCharset(str(r.value(rd, a)))
+		case atContent:
+			late = lateContent(r.value(rd, a))
 		}
-		i += j + 1
-		if w := bytes.TrimRight(b[:i-1], spaces); len(w) >= 7 && equalFold(w[len(w)-7:], "charset") {
+		if late {
+			d := ambiguous(lateRule)
+			r.record(rd.start, rules.Resource{Kind: rules.KindFetch, Page: r.page}, d)
+			r.block(rd, a, d)
+		}
+	}
+}
+
+// lateContent reports whether any browser may read such an encoding in the attribute.
+func lateContent(v []byte) bool {
+	const word = "charset"
+	for ; len(v) > len(word); v = v[1:] {
+		if v[0]|0x20 != 'c' || !equalFold(v[:len(word)], word) {
+			continue
+		}
+		apart := func(c rune) bool { return c <= ' ' || strings.ContainsRune(`="';`, c) }
+		label := bytes.TrimLeftFunc(v[len(word):], apart)
+		if n := bytes.IndexFunc(label, apart); n >= 0 {
+			label = label[:n]
+		}
+		if lateCharset(str(label)) {
 			return true
 		}
 	}
 	return false
-}
-
-// lateCharset reports whether a meta element that the document's first bytes did not have changes
-// the encoding to one in which its bytes are other characters.
-func (r *Rewriter) lateCharset(label []byte) bool {
-	if r.charset != "" {
-		return false
-	}
-	_, name := charset.Lookup(strings.TrimSpace(string(label)))
-	return name == "iso-2022-jp" || name == "replacement"
 }

@@ -84,6 +84,7 @@ func (r *Rewriter) element(rd *reader) {
 			r.linkElement(rd)
 		}
 	case elMeta:
+		r.lateMeta(rd)
 		if rd.live {
 			r.metaElement(rd)
 		}
@@ -392,7 +393,6 @@ func (r *Rewriter) baseElement(rd *reader) {
 
 // metaElement blocks a meta refresh to a blocked URL.
 func (r *Rewriter) metaElement(rd *reader) {
-	r.metaCharset(rd)
 	e, ok := rd.find(atHTTPEquiv)
 	if !ok || !equalFold(r.value(rd, e), "refresh") {
 		return
@@ -404,33 +404,6 @@ func (r *Rewriter) metaElement(rd *reader) {
 	if url := RefreshURL(r.value(rd, a)); len(url) > 0 {
 		if d := r.judge(rd.start, rules.KindNavigation, url); d.Action == rules.Block {
 			r.block(rd, a, *d)
-		}
-	}
-}
-
-// metaCharset takes back a change of the encoding that comes too late to be followed.
-func (r *Rewriter) metaCharset(rd *reader) {
-	if r.charset != "" || !r.begun {
-		return
-	}
-	for _, a := range rd.attrs {
-		var label []byte
-		switch a.id {
-		case atCharset:
-			label = r.value(rd, a)
-		case atContent:
-			v := r.value(rd, a)
-			for i := 0; i+len("charset") < len(v); i++ {
-				if v[i]|0x20 == 'c' && equalFold(v[i:i+len("charset")], "charset") {
-					label = bytes.Trim(v[i+len("charset"):], spaces+`="';`)
-					break
-				}
-			}
-		}
-		if len(label) > 0 && r.lateCharset(label) {
-			d := ambiguous("ambiguous:late-charset")
-			r.record(rd.start, rules.Resource{Kind: rules.KindFetch, Page: r.page}, d)
-			r.block(rd, a, d)
 		}
 	}
 }

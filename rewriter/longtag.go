@@ -70,10 +70,10 @@ func (r *Rewriter) placeLong(rd *reader) {
 }
 
 // fetches reports whether browsers fetch from an attribute on some element, or read from it how
-// to.
+// to, or what the document's bytes mean.
 func fetches(id attrName) bool {
 	switch id {
-	case atNone, atLanguage, atCharset, atEncoding, atFontBreak, atEvent, atLazySrc, atLazySrcset, atAttributeName:
+	case atNone, atLanguage, atEncoding, atFontBreak, atEvent, atLazySrc, atLazySrcset, atAttributeName:
 		return false
 	}
 	return true

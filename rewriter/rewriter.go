@@ -17,6 +17,7 @@
 package rewriter
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"sync"
@@ -93,6 +94,7 @@ type Rewriter struct {
 	charset string
 	coder   *coder
 	last    lastPage
+	first   []byte // of a document that was flushed before they named its encoding
 
 	in    []byte // the window: held bytes followed by the newest chunk
 	buf   []byte // backing of held bytes
@@ -165,7 +167,7 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 	r.n, r.offBody = 1, false
 	r.headDone = o.Head == "" || o.XML || o.CSS
 	r.ended, r.edited, r.offset, r.depth, r.err = false, false, 0, 0, nil
-	r.seen = r.seen[:0]
+	r.seen, r.first = r.seen[:0], r.first[:0]
 }
 
 // trim empties b and lets go of a backing array too large to keep in a pool.
@@ -234,6 +236,9 @@ func (r *Rewriter) take(p []byte, final bool) {
 		r.in = r.buf
 	}
 	if r.begun {
+		if len(r.first) > 0 {
+			r.prescanOn(p)
+		}
 		r.run()
 		return
 	}
@@ -250,11 +255,15 @@ func (r *Rewriter) take(p []byte, final bool) {
 }
 
 // Flush writes what is certain. Every complete token has already gone to dst when Write returns,
-// but for the first bytes of a document whose encoding is not known yet: they are decided now.
+// but for the first bytes of a document whose encoding is not known yet: they are decided now, less
+// an incomplete XML declaration.
 func (r *Rewriter) Flush() error {
-	if r.err == nil && !r.begun && len(r.buf) >= 3 {
+	if r.err == nil && !r.begun && len(r.buf) >= len("<\x00?\x00x\x00") && !(bytes.HasPrefix(r.buf, []byte(xmlDeclaration)) && bytes.IndexByte(r.buf, '>') < 0) {
 		r.in = r.buf
 		r.begin(r.in, true)
+		if r.charset == "" && !r.o.CSS {
+			r.first = append(r.first, r.in...)
+		}
 		if r.coder == nil {
 			r.run()
 		} else {

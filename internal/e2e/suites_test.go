@@ -129,10 +129,19 @@ func TestSuitesLeaveNothing(t *testing.T) {
 		for _, text := range append([]string{doc}, probed(name, doc)...) {
 			n++
 			out, _ := rewritten(t, blocked, page, []byte(text))
-			if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
-				var err error
-				if out, err = unicode.UTF16(unicode.BigEndian, unicode.UseBOM).NewDecoder().Bytes(out); err != nil {
-					t.Fatal(err)
+			for _, u := range []struct {
+				prefix string
+				order  unicode.Endianness
+			}{
+				{"\xff\xfe", unicode.LittleEndian}, {"<\x00?\x00x\x00", unicode.LittleEndian},
+				{"\xfe\xff", unicode.BigEndian}, {"\x00<\x00?\x00x", unicode.BigEndian},
+			} {
+				if strings.HasPrefix(text, u.prefix) {
+					var err error
+					if out, err = unicode.UTF16(u.order, unicode.UseBOM).NewDecoder().Bytes(out); err != nil {
+						t.Fatal(err)
+					}
+					break
 				}
 			}
 			left := oracle.Fetchable(out, blocked, page)

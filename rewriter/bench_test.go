@@ -51,22 +51,28 @@ const chunk = 32 << 10
 // benchmarkPages rewrites the real pages for an undecided visitor.
 func benchmarkPages(b *testing.B, p *rules.Policy, tagsOnly bool) {
 	pages := shared.Pages(b)
-	origins := make([]*rules.Page, len(pages))
+	options := make([]Options, len(pages))
 	total := 0
 	for i, page := range pages {
-		origins[i] = rules.NewPage("https", page.Host).WithCharset(page.Charset)
+		options[i] = pageOptions(p, page)
+		options[i].tagsOnly = tagsOnly
 		total += len(page.Body)
 	}
-	r := New(io.Discard, Options{Policy: p, Page: origins[0]})
+	r := New(io.Discard, options[0])
 	measure(b, total, func() {
 		for i, page := range pages {
-			r.Reset(io.Discard, Options{Policy: p, Page: origins[i], ContentType: "text/html; charset=" + page.Charset, tagsOnly: tagsOnly})
+			r.Reset(io.Discard, options[i])
 			write(b, r, page.Body)
 		}
 	})
 }
 
-func write(b *testing.B, r *Rewriter, body []byte) {
+// pageOptions are those of a real page as a server with its encoding in the header sends it.
+func pageOptions(p *rules.Policy, page shared.Page) Options {
+	return Options{Policy: p, Page: rules.NewPage("https", page.Host).WithCharset(page.Charset), ContentType: "text/html; charset=" + page.Charset}
+}
+
+func write(b testing.TB, r *Rewriter, body []byte) {
 	for len(body) > 0 {
 		n := min(len(body), chunk)
 		if _, err := r.Write(body[:n]); err != nil {

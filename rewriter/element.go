@@ -387,7 +387,7 @@ func (r *Rewriter) baseElement(rd *reader) {
 		return
 	}
 	if r.page == r.base {
-		r.page = r.page.WithBase(string(v))
+		r.page = r.page.WithBase(str(v))
 	}
 }
 

@@ -60,7 +60,7 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 				continue // at most unclassified, which is on record once
 			}
 			ref := append(r.plain[:base], "//"...)
-			ref = append(ref, text[from:end]...)
+			ref = appendLower(ref, text[from:end]) // or Decide would make a copy of it
 			ref, n := appendPath(ref, path, limit)
 			r.plain = ref[:base]
 			last = keptReference{ref: ref[base:], host: end - from, limit: limit}
@@ -83,7 +83,8 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 				last.text = nil
 				if !unclassified.Unclassified {
 					unclassified = d
-					unclassified.Host = strings.Clone(d.Host)
+					r.host = append(r.host[:0], d.Host...)
+					unclassified.Host = str(r.host)
 				}
 			}
 			// Any path of a service's host loads it where it is handed to something that fetches,
@@ -266,6 +267,13 @@ func hostStart(text []byte, end int) int {
 		return end
 	}
 	return i
+}
+
+func appendLower(dst, host []byte) []byte {
+	for _, c := range host {
+		dst = append(dst, lower[c])
+	}
+	return dst
 }
 
 // appendPath adds the path that begins at the slash text[0] up to the end of the string it is in,

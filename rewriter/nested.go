@@ -3,6 +3,7 @@ package rewriter
 import (
 	"bytes"
 	"encoding/base64"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-consent/caddy-consent/rules"
@@ -50,14 +51,16 @@ func schemeOf(url []byte) scheme {
 }
 
 // nested reads a whole document inside this one, of a data: URL with that Content-Type or of a
-// srcdoc attribute, and returns the rewriter that did, with its
-// edits still in it.
-func (r *Rewriter) nested(doc []byte, contentType string, report func(rules.Resource, rules.Decision)) *Rewriter {
+// srcdoc attribute, and returns the rewriter that did, with its edits still in it. What it reports
+// is on record at offset at.
+func (r *Rewriter) nested(doc []byte, contentType string, at int) *Rewriter {
 	if r.child == nil {
 		r.child = new(Rewriter)
+		r.child.o.Report = r.fromChild
 	}
 	n := r.child
-	n.Reset(nil, Options{Policy: r.o.Policy, Page: r.page, Report: report, MaxTag: len(doc) + 1, MaxScript: len(doc) + 1,
+	r.childAt, r.refused = at, rules.Decision{}
+	n.Reset(nil, Options{Policy: r.o.Policy, Page: r.page, Report: n.o.Report, MaxTag: len(doc) + 1, MaxScript: len(doc) + 1,
 		ContentType: contentType, XML: strings.Contains(contentType, "xml")})
 	n.depth = r.depth + 1
 	n.ended = true
@@ -69,6 +72,15 @@ func (r *Rewriter) nested(doc []byte, contentType string, report func(rules.Reso
 	n.readings[0].tree.quirks = false // HTML Standard, 4.8.5: an iframe srcdoc document
 	n.run()
 	return n
+}
+
+// fromChild records what a document inside this one reports.
+func (r *Rewriter) fromChild(res rules.Resource, d rules.Decision) {
+	if d.Action == rules.Block && r.refused.Action != rules.Block {
+		r.refused = d
+		r.refused.Host = "" // it may be part of the document, and a mark does not show it
+	}
+	r.record(r.childAt, res, d)
 }
 
 // srcdoc edits the document in a srcdoc attribute in place: its insertions go to where the
@@ -86,19 +98,26 @@ func (r *Rewriter) srcdoc(rd *reader, a attr) {
 	}
 	r.scratch, r.offsets = decodeAttrOffsets(r.scratch[:0], r.offsets[:0], raw)
 	doc, offsets := r.scratch, r.offsets
-	n := r.nested(doc, "", func(res rules.Resource, d rules.Decision) { r.record(rd.start, res, d) })
+	n := r.nested(doc, "", rd.start)
 	for _, e := range n.edits {
-		r.insert(rd.start+int(a.val.from)+int(offsets[e.at]), escapeIn(string(n.arena[e.text:e.textEnd]), a.quote))
+		n.out = appendEscaped(n.out[:0], n.arena[e.text:e.textEnd], a.quote)
+		r.insert(rd.start+int(a.val.from)+int(offsets[e.at]), str(n.out))
 	}
 }
 
-// escapeIn makes s safe inside an attribute with that quote, 0 for an unquoted one.
-func escapeIn(s string, quote byte) string {
-	s = strings.NewReplacer("&", "&amp;", `"`, "&#34;", "'", "&#39;").Replace(s)
-	if quote == 0 {
-		s = strings.NewReplacer(" ", "&#32;", ">", "&#62;", "=", "&#61;").Replace(s)
+// appendEscaped appends s as it is safe inside an attribute with that quote, 0 for an unquoted one.
+func appendEscaped(dst, s []byte, quote byte) []byte {
+	for _, c := range s {
+		switch {
+		case c == '&':
+			dst = append(dst, "&amp;"...)
+		case c == '"' || c == '\'' || quote == 0 && (c == ' ' || c == '>' || c == '='):
+			dst = append(strconv.AppendUint(append(dst, "&#"...), uint64(c), 10), ';')
+		default:
+			dst = append(dst, c)
+		}
 	}
-	return s
+	return dst
 }
 
 // judgeData decides on a data: URL that is a document, a style sheet or a script: it is blocked as
@@ -123,15 +142,8 @@ func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision
 	default:
 		return rules.Decision{}
 	}
-	var first rules.Decision
-	r.nested(body, head, func(res rules.Resource, d rules.Decision) {
-		if d.Action == rules.Block && first.Action != rules.Block {
-			first = d
-			first.Host = strings.Clone(d.Host)
-		}
-		r.record(at, res, d)
-	})
-	return first
+	r.nested(body, head, at)
+	return r.refused
 }
 
 // parseData takes a data: URL apart into its media type with parameters, in lower case, and its

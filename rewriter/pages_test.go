@@ -1,7 +1,9 @@
 package rewriter
 
 import (
+	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/caddy-consent/caddy-consent/internal/oracle"
@@ -58,6 +60,67 @@ func TestNoRulesNoEdits(t *testing.T) {
 	for _, page := range pages {
 		if out := rewrite(t, Options{Policy: p, Page: rules.NewPage("https", page.Host)}, string(page.Body)); out != string(page.Body) {
 			t.Errorf("%s: changed though everything is allowed", page.File)
+		}
+	}
+}
+
+// A Rewriter that has grown its buffers allocates for what is listed here and for nothing else.
+func TestWhatAllocates(t *testing.T) {
+	const tracker = "<script src=https://tracker.test/x></script>"
+	for _, tt := range []struct {
+		name, doc string
+		most      float64
+	}{
+		{"ordinary", `<meta charset=utf-8><a href=/x?a=b&amp;c>` + tracker, 0},
+		{"an encoding by pragma", `<meta http-equiv=Content-Type content="text/html; charset=UTF-8">` + tracker, 0},
+		{"a document within", `<iframe srcdoc="` + tracker + `"></iframe><iframe srcdoc='<img src="//tracker.test/x?a&amp;b">'></iframe>`, 0},
+		{"a document in a URL", `<iframe src="data:text/html,` + tracker + `"></iframe>`, 0},
+		{"a host without a rule in a script", `<script>fetch("https://cdn.tracker.test/x.js")</script>`, 0},
+		{"hosts with capitals in a script", `<script>a.src = "https://CDN.Tracker.test/x.js"; b = "//www.Google-Analytics.com/analytics.js"</script>`, 0},
+		{"a base", `<base href=/a/>` + tracker, 4},
+		{"a reference that the library decodes", `<img src=https://tracker.test/x?&copy;=1>`, 1},
+		{"a long path with dot segments", `<img src=https://www.google-analytics.com/` + strings.Repeat("x", 300) + `/../collect>`, 3},
+		{"a host with capitals in an attribute", `<img src=https://Tracker.test/x>`, 1},
+		{"a line break in a host", "<img src='https://tracker\n.test/x'>", 2},
+		{"a URL in another encoding", "<meta charset=windows-1251><img src=https://tracker.test/\xf2>", 6},
+	} {
+		r, doc := new(Rewriter), []byte(tt.doc)
+		o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), Report: func(rules.Resource, rules.Decision) {}}
+		n := testing.AllocsPerRun(10, func() {
+			r.Reset(io.Discard, o)
+			write(t, r, doc)
+		})
+		if n > tt.most || tt.most > 0 && n == 0 {
+			t.Errorf("%s: %v allocations, expected up to %v", tt.name, n, tt.most)
+		}
+	}
+}
+
+// Pages seen before allocate nothing, but for those with something listed above or with so many hosts of
+// their own site that some are told apart anew.
+func TestPagesSeenBeforeAllocateNothing(t *testing.T) {
+	pages := shared.Pages(t)
+	p := policy(t, "block_active")
+	r := New(io.Discard, pageOptions(p, pages[0]))
+	for _, tagsOnly := range []bool{true, false} {
+		some, all := 0, 0.0
+		for _, page := range pages {
+			o := pageOptions(p, page)
+			o.tagsOnly = tagsOnly
+			n := testing.AllocsPerRun(2, func() {
+				r.Reset(io.Discard, o)
+				write(t, r, page.Body)
+			})
+			if n > 0 {
+				some++
+			}
+			if all += n; n > 50 {
+				t.Errorf("%s: %v allocations", page.File, n)
+			}
+		}
+		t.Logf("%v allocations in %d of %d pages", all, some, len(pages))
+		if some > len(pages)/5 || all > float64(len(pages)) {
+			t.Errorf("tags only %v: %v allocations in %d of %d pages", tagsOnly, all, some, len(pages))
 		}
 	}
 }

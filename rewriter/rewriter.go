@@ -110,6 +110,7 @@ type Rewriter struct {
 	scratch []byte // decoded attribute value
 	plain   []byte // what a URL or script in it says without escapes; a stack, like data
 	data    []byte // bodies of data: URLs
+	host    []byte // the first without a rule in the script being read
 	offsets []int32
 	charged int
 
@@ -121,9 +122,11 @@ type Rewriter struct {
 	squeezed bool  // the common budget is used up
 	offset   int64 // of the window in the document
 	decision rules.Decision
-	seen     []seen    // what several readings have put on record, to have it there once
-	depth    int       // nesting of srcdoc and data: documents
-	child    *Rewriter // reads them
+	seen     []seen         // what several readings have put on record, to have it there once
+	depth    int            // nesting of srcdoc and data: documents
+	child    *Rewriter      // reads them
+	childAt  int            // where the one it reads stands in this one's window
+	refused  rules.Decision // on the first resource in it that is blocked
 	err      error
 }
 
@@ -200,7 +203,8 @@ func room(b []byte, n int) []byte {
 // trimLarge is trim for a buffer that room may grow.
 func trimLarge(b []byte) []byte {
 	if cap(b) > maxPooled {
-		large.Put(&b)
+		kept := b // or b would be allocated for every call
+		large.Put(&kept)
 	}
 	return trim(b)
 }

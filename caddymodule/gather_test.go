@@ -57,6 +57,18 @@ func promptSite(t *testing.T, next caddyhttp.HandlerFunc) *site {
 	return s
 }
 
+// allGivenBack waits until no handler holds memory for a page.
+func allGivenBack(t *testing.T) {
+	t.Helper()
+	for range 500 {
+		if gatheredBudget.Held() == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%d bytes are still booked", gatheredBudget.Held())
+}
+
 // Where the upstream is prompt, rewritten pages of ordinary size come with their length, as they do
 // from the upstream.
 func TestLengthOfPages(t *testing.T) {
@@ -104,9 +116,7 @@ func TestLengthOfPages(t *testing.T) {
 			if (tt.trailer != "") != (a.Trailer.Get("X-Sum") == "1") {
 				t.Errorf("trailers %v", a.Trailer)
 			}
-			if held := gatheredBudget.Held(); held != 0 {
-				t.Errorf("%d bytes are still booked", held)
-			}
+			allGivenBack(t)
 		})
 	}
 }
@@ -200,9 +210,10 @@ func TestPageThatBreaksOffArrivesInPart(t *testing.T) {
 			if a.ContentLength != -1 || name == "a panic" && a.err == nil {
 				t.Errorf("length %d, %v", a.ContentLength, a.err)
 			}
-			if s.outcome() != "failed:upstream_abort" || gatheredBudget.Held() != 0 {
-				t.Errorf("outcome %q, %d bytes booked", s.outcome(), gatheredBudget.Held())
+			if s.outcome() != "failed:upstream_abort" {
+				t.Errorf("outcome %q", s.outcome())
 			}
+			allGivenBack(t)
 		})
 	}
 }
@@ -266,9 +277,10 @@ func TestImpossibleStatus(t *testing.T) {
 		return pieces(w, doc)
 	})
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	if a := s.get(t); a.err == nil || gatheredBudget.Held() != 0 {
-		t.Errorf("%q %v, %d bytes booked", a.body, a.err, gatheredBudget.Held())
+	if a := s.get(t); a.err == nil {
+		t.Errorf("%q", a.body)
 	}
+	allGivenBack(t)
 }
 
 // Who takes over the connection in the middle of a page finds it behind what was written.

@@ -2,6 +2,10 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,6 +104,45 @@ func TestCookieSuite(t *testing.T) {
 		joined := strings.Join(lines, "; ")
 		if got := consent.Filter(joined, func(string) bool { return true }); got != joined {
 			t.Errorf("%s: the Cookie filter changes %q to %q", filepath.Base(name), joined, got)
+		}
+	}
+}
+
+// lateHeader sends the header with the first bytes, as encode does.
+type lateHeader struct {
+	http.ResponseWriter
+	status int
+}
+
+func (l *lateHeader) WriteHeader(status int) { l.status = status }
+
+func (l *lateHeader) Write(p []byte) (int, error) {
+	if l.status != 0 {
+		l.ResponseWriter.WriteHeader(l.status)
+		l.status = 0
+	}
+	return l.ResponseWriter.Write(p)
+}
+
+// A cookie that is set behind the header is filtered where a writer outside sends the header late.
+func TestCookiesBehindTheHeader(t *testing.T) {
+	for _, ct := range []string{"text/html", "application/json"} {
+		s := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Content-Type", ct)
+			w.Header().Add("Set-Cookie", "session=1")
+			w.WriteHeader(http.StatusOK)
+			w.Header().Add("Set-Cookie", "_fbp=1")
+			_, err := io.WriteString(w, doc)
+			return err
+		})
+		serve := s.Config.Handler
+		outer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			serve.ServeHTTP(&lateHeader{ResponseWriter: w}, r)
+		}))
+		defer outer.Close()
+		s.URL = outer.URL
+		if a := s.get(t); fmt.Sprint(a.Header["Set-Cookie"]) != "[session=1]" {
+			t.Errorf("%s: %q", ct, a.Header["Set-Cookie"])
 		}
 	}
 }

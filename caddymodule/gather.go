@@ -15,31 +15,44 @@ import (
 )
 
 // A rewritten document that its upstream delivers at once is gathered, so that it leaves in one piece and
-// with its length, as it came: the connection takes a chunk in two writes. Since nothing but next's own
-// calls may use the inner writer, nothing could let go of a document while the upstream is silent. So the
-// upstream must have been prompt lately, and after a pause nothing is gathered for a while.
+// with its length, as it came: the connection takes a chunk in two writes. Nothing but next's calls uses
+// the inner writer, so nothing lets go of a document while the upstream is silent. The upstream must have
+// been prompt lately, and after a pause nothing is gathered for a while.
 const (
-	gatherMax   = 256 << 10 // bytes of a document that is gathered, as it comes
-	gatherAfter = 3         // prompt documents in a row
-	gatherAgain = -1000     // what a pause makes of their count
+	gatherMax      = 256 << 10 // bytes of a document that is gathered, as it comes
+	gatherAfter    = 3         // prompt documents in a row
+	gatherAgain    = 50        // documents that are not gathered after one that paused
+	gatherAgainMax = 1000      // the same, if it was so the last times
 )
 
-// gatherPause is how long a prompt upstream may take between two pieces; a variable for tests.
+// gatherPause is how long a prompt upstream may take in all from its first piece on; a variable for tests.
 var gatherPause = 20 * time.Millisecond
 
 // gatheredBudget bounds the memory for documents that are gathered, which a client that does not read
 // holds until its connection times out.
 var gatheredBudget = rewriter.NewBudget(64 << 20)
 
-// promptness counts the documents of a site, up to gatherAfter, that came without a pause.
-type promptness struct{ atomic.Int32 }
+// promptness counts the documents of a site, up to gatherAfter, that came without a pause. Races lose
+// a count.
+type promptness struct {
+	count atomic.Int32
+	again atomic.Int32 // what the last pause cost
+}
 
 // note takes down how a document came.
-func (p *promptness) note(paused bool) {
-	if paused {
-		p.Store(gatherAgain)
-	} else if n := p.Load(); n < gatherAfter {
-		p.CompareAndSwap(n, n+1)
+func (p *promptness) note(gathered, paused bool) {
+	n := p.count.Load()
+	switch {
+	case paused:
+		again := max(p.again.Load(), gatherAgain)
+		if gathered {
+			p.again.Store(min(2*again, gatherAgainMax))
+		}
+		p.count.Store(-again)
+	case n < gatherAfter:
+		p.count.Store(n + 1)
+	case gathered:
+		p.again.Store(gatherAgain)
 	}
 }
 
@@ -55,7 +68,7 @@ var gatherPool = sync.Pool{New: func() any { return new([]byte) }}
 
 // gather begins to hold the document back, if it is likely to be whole at once.
 func (rw *responseWriter) gather() bool {
-	if rw.length <= 0 || rw.length > gatherMax || rw.incremental || rw.flushed || rw.h.prompt.Load() < gatherAfter || len(rw.Header()["Trailer"]) > 0 {
+	if rw.length <= 0 || rw.length > gatherMax || rw.incremental || rw.flushed || rw.h.prompt.count.Load() < gatherAfter || rw.decoder != nil || len(rw.Header()["Trailer"]) > 0 {
 		return false
 	}
 	room := rw.length + rw.length/4 + 4<<10
@@ -63,12 +76,24 @@ func (rw *responseWriter) gather() bool {
 		return false
 	}
 	body := gatherPool.Get().(*[]byte)
-	if cap(*body) < room {
-		*body = make([]byte, 0, room)
+	if cap(*body) < room || cap(*body) > 2*room { // what is booked is about what is held
+		gatherPool.Put(body)
+		memory := make([]byte, 0, room)
+		body = &memory
 	}
+	rw.whole = true
 	// What next sets later goes out as trailers or not at all.
 	rw.gathered = &gathered{header: rw.Header().Clone(), body: body, room: room}
 	return true
+}
+
+// wait takes down that the upstream let the document wait until now.
+func (rw *responseWriter) wait(now time.Time) {
+	if rw.fed.IsZero() {
+		return
+	}
+	rw.idle += now.Sub(rw.fed)
+	rw.paused = rw.paused || rw.idle > gatherPause
 }
 
 // add appends p if there is room for it.
@@ -100,7 +125,8 @@ func (rw *responseWriter) letGo(whole bool) error {
 	maps.Copy(h, late)
 	if len(*g.body) > 0 {
 		if _, err := rw.send(*g.body); err != nil {
-			return err // the connection may still hold on to the body
+			rw.failed = causeAbort // what is missing must not look like a whole page
+			return err             // the connection may still hold on to the body
 		}
 	}
 	*g.body = (*g.body)[:0]

@@ -186,6 +186,72 @@ func TestUpstreamThatBeginsToPause(t *testing.T) {
 	readInTwo(t, s, want, second)
 }
 
+// An upstream that is slow all the time, without a long pause, is none that is waited for; nor one that
+// works on when the page is out.
+func TestUpstreamThatTakesItsTime(t *testing.T) {
+	body, want := page(100)
+	for _, tt := range []struct {
+		name string
+		slow func(io.Writer) error // writes all of body but the last kilobyte, and takes longer than the pause
+	}{
+		{"in small steps", func(w io.Writer) error {
+			var err error
+			for rest := body[:len(body)-1024]; rest != "" && err == nil; time.Sleep(2 * time.Millisecond) {
+				n := min(4<<10, len(rest))
+				_, err = io.WriteString(w, rest[:n])
+				rest = rest[n:]
+			}
+			return err
+		}},
+		{"after the page", func(w io.Writer) error { return pieces(w, body[:len(body)-1024]) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var read chan struct{}
+			s := promptSite(t, func(w http.ResponseWriter, _ *http.Request) error {
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+				w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+				if err := tt.slow(w); err != nil {
+					return err
+				}
+				if read != nil {
+					<-read
+				}
+				err := pieces(w, body[len(body)-1024:])
+				time.Sleep(2 * gatherPause)
+				return err
+			})
+			gatherPause = 20 * time.Millisecond
+			if a := s.get(t); a.body != want {
+				t.Errorf("%d bytes, %v, want %d", len(a.body), a.err, len(want))
+			}
+			read = make(chan struct{})
+			readInTwo(t, s, want, read)
+		})
+	}
+}
+
+// A count of pauses costs more where they go on.
+func TestPromptness(t *testing.T) {
+	var p promptness
+	rounds := func() (n int) {
+		for ; p.count.Load() < gatherAfter; n++ {
+			p.note(false, false)
+		}
+		return n
+	}
+	got := []int{rounds()}
+	for range 6 {
+		p.note(true, true)
+		got = append(got, rounds())
+	}
+	p.note(true, false)
+	p.note(true, true)
+	got = append(got, rounds())
+	if s := fmt.Sprint(got); s != "[3 53 103 203 403 803 1003 53]" {
+		t.Error(s)
+	}
+}
+
 // What is ready of a page arrives although the upstream dies before it is whole, and the visitor
 // sees that there should have been more.
 func TestPageThatBreaksOffArrivesInPart(t *testing.T) {

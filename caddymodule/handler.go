@@ -433,16 +433,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	done := false
 	defer func() {
 		if !done { // next panics: http.ErrAbortHandler where the upstream broke off
+			defer func() {
+				if rw.failed == "" {
+					rec.fail(causeAbort)
+				}
+				rec.log(rw.status)
+			}()
 			rw.abort()
-			if rw.failed == "" {
-				rec.fail(causeAbort)
-			}
-			rec.log(rw.status)
 		}
 	}()
 	err := next.ServeHTTP(rw, r)
-	done = true
 	if err != nil {
+		done = true
 		rw.abort()
 		if rw.sent {
 			rec.fail(causeAbort)
@@ -450,7 +452,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		return err
 	}
-	if broken := rw.finish(); broken {
+	broken := rw.finish()
+	if done = true; broken {
 		rec.log(rw.status)
 		panic(http.ErrAbortHandler)
 	}

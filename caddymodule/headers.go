@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"hash/fnv"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,7 @@ func (rw *responseWriter) scrubRequest(r *http.Request) (undo func()) {
 	rw.saw = rw.h.saw(r)
 	if lines := r.Header["Cookie"]; len(lines) > 0 {
 		out := rw.scrubCookies(lines)
-		if len(out) != len(lines) || !equal(out, lines) {
+		if !slices.Equal(out, lines) {
 			save("Cookie")
 			rw.cookies = lines
 			if len(out) == 0 {
@@ -65,15 +66,6 @@ func (rw *responseWriter) scrubRequest(r *http.Request) (undo func()) {
 			}
 		}
 	}
-}
-
-func equal(a, b []string) bool {
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return len(a) == len(b)
 }
 
 // scrubCookies returns the Cookie lines without the cookies that are not allowed.

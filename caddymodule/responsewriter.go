@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,16 +65,19 @@ type responseWriter struct {
 	docRequest  bool     // the request may be answered with a document
 	length      int      // of the body as it comes, 0 if unknown
 	suffix      string   // of entity tags
+	lines       []string // of Set-Cookie, as they were sent
 	cookies     []string // of the request, if some of them are not allowed
 	saw         func(scriptURL string)
 
 	sheetRequest bool // the answer will be used as a style sheet
 
-	head     []byte    // of the body, while that is undecided
-	gathered *gathered // nil where the header is out
-	fed      time.Time // when the rewriter was last done with what it got
-	feeding  bool      // the rewriter is at work
-	paused   bool      // next let it wait, or flushed
+	head     []byte        // of the body, while that is undecided
+	gathered *gathered     // nil where the header is out
+	fed      time.Time     // when the rewriter was last done with what it got
+	idle     time.Duration // between that and what came next, in all
+	feeding  bool          // the rewriter is at work
+	paused   bool          // next let it wait, or flushed
+	whole    bool          // it was gathered, at least in part
 
 	rewriter *rewriter.Rewriter
 	decoder  *decoder
@@ -162,6 +166,7 @@ func (rw *responseWriter) body(p []byte) error {
 		rw.feed(p)
 		fallthrough
 	case pass:
+		rw.lateCookies()
 		_, err := rw.inner.Write(p)
 		if err == nil && rw.incremental {
 			err = rw.rc.Flush()
@@ -188,7 +193,7 @@ func (rw *responseWriter) flush() error {
 			return err
 		}
 	}
-	rw.paused = rw.paused || rw.gathered != nil
+	rw.paused = true // or it would not matter when it goes out
 	if err := rw.letGo(false); err != nil {
 		return err
 	}
@@ -203,8 +208,7 @@ func (rw *responseWriter) feed(p []byte) (cause string, err error) {
 	start := time.Now()
 	rw.feeding = true
 	defer func() { rw.feeding = false }()
-	if !rw.fed.IsZero() && start.Sub(rw.fed) > gatherPause {
-		rw.paused = true
+	if rw.wait(start); rw.paused {
 		if err := rw.letGo(false); err != nil {
 			return "", err
 		}
@@ -252,6 +256,7 @@ func (c clientWriter) Write(p []byte) (int, error) {
 // send writes p to the inner writer, whose errors it marks.
 func (rw *responseWriter) send(p []byte) (int, error) {
 	start := time.Now()
+	rw.lateCookies()
 	n, err := rw.inner.Write(p)
 	if rw.feeding {
 		rw.rec.waited += time.Since(start)
@@ -270,6 +275,9 @@ func (rw *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 		rw.writeHeader(http.StatusOK)
 	}
 	direct := rw.disp == pass && !rw.aborted
+	if direct {
+		rw.lateCookies()
+	}
 	rw.mu.Unlock()
 	if direct {
 		return io.Copy(rw.inner, src)
@@ -388,6 +396,19 @@ func (rw *responseWriter) decide(first []byte) {
 	rw.rewriteBody(codings, rewriter.Options{XML: xml, Head: rw.h.bridgeTag(), Saw: rw.saw, Dialect: rw.h.dialect})
 }
 
+// lateCookies filters cookies that next has set behind the header. They are void, but a writer outside
+// that lets the header wait for the body, as encode does, would send them.
+func (rw *responseWriter) lateCookies() {
+	h := rw.Header()
+	if late := h["Set-Cookie"]; rw.sent && !slices.Equal(late, rw.lines) {
+		rw.lines = rw.filterSetCookie(late)
+		rw.setHeader(h, "Set-Cookie", rw.lines)
+		if rw.h.shadow {
+			rw.lines = late
+		}
+	}
+}
+
 // keepsNoTransform reports whether the upstream asks that its bytes stay as they are, and is to be heard
 // (RFC 9110, 7.7).
 func (h *Handler) keepsNoTransform(head http.Header) bool {
@@ -455,7 +476,7 @@ func (rw *responseWriter) commit(d disposition, outcome string) {
 	if rw.rec.outcome == "" {
 		rw.rec.outcome = outcome
 	}
-	rw.sent = true
+	rw.sent, rw.lines = true, rw.Header()["Set-Cookie"]
 	if d == rewrite && rw.gather() {
 		return
 	}
@@ -528,6 +549,7 @@ func (rw *responseWriter) finish() (broken bool) {
 	rw.mu.Lock()
 	defer rw.mu.Unlock()
 	defer rw.release()
+	defer func() { _ = rw.letGo(false) }() // where what follows panics
 	rw.finished = true
 	if rw.failed != "" {
 		return true
@@ -535,13 +557,15 @@ func (rw *responseWriter) finish() (broken bool) {
 	if rw.aborted {
 		return false
 	}
+	rw.wait(time.Now())
 	broken = rw.complete()
 	if !broken && rw.length > 0 && rw.length <= gatherMax && rw.disp == rewrite {
-		rw.h.prompt.note(rw.paused)
+		rw.h.prompt.note(rw.whole, rw.paused)
 	}
 	if err := rw.letGo(!broken); err != nil {
 		broken = true
 	}
+	rw.lateCookies()
 	return broken
 }
 
@@ -600,9 +624,9 @@ func (rw *responseWriter) complete() (broken bool) {
 func (rw *responseWriter) abort() {
 	rw.mu.Lock()
 	defer rw.mu.Unlock()
-	_ = rw.letGo(false)
+	defer rw.release()
 	rw.aborted = true
-	rw.release()
+	_ = rw.letGo(false)
 }
 
 func (rw *responseWriter) release() {

@@ -17,15 +17,31 @@ func (r *Rewriter) enterLongTag(rd *reader) {
 	if rd.endTag || rd.st == stTagName {
 		if rd.st == stTagName {
 			rd.as = asTagName
-			if rd.roles&trees != 0 && !r.o.XML {
-				rd.tree.lose() // nobody knows which tag it is
+			from := rd.start + 1
+			if rd.endTag {
+				from++
 			}
+			rd.key = keyOf(r.in[from : from+r.maxTag()-2])
+			if rd.roles&trees != 0 && !r.o.XML && !rd.endTag {
+				rd.tree.start(token{key: rd.key}) // no element that is known has such a name
+			}
+			rd.html, rd.live, rd.svg, rd.parent = true, true, true, elVideo
 		}
 		rd.st, rd.start, rd.long = stLongTag, -1, longTag{tooLong: true}
 		rd.attrs = rd.attrs[:0]
 		return
 	}
 	rd.st = stTag
+	switch rd.el {
+	case elNoscript:
+		if off := rd.roles &^ scripting; off != 0 && off != rd.roles && !r.o.XML {
+			r.enterLongTag(r.fork(rd, off))
+		}
+	case elFrameset:
+		if off := r.splitFrameset(rd); off != nil && !r.o.XML {
+			r.enterLongTag(off)
+		}
+	}
 	whole := len(rd.attrs)
 	rd.slash = false
 	r.placeLong(rd)
@@ -35,6 +51,7 @@ func (r *Rewriter) enterLongTag(rd *reader) {
 		d := ambiguous("ambiguous:tag-length")
 		r.record(rd.start, rules.Resource{Kind: rules.KindScript, Page: r.page}, d)
 		r.blockScript(rd, d)
+		r.common(rd)
 		rd.script = scriptText{}
 	case elLink, elMeta, elInput, elBase:
 		d := ambiguous("ambiguous:tag-length")
@@ -50,7 +67,14 @@ func (r *Rewriter) enterLongTag(rd *reader) {
 	rd.attrs = rd.attrs[:whole]
 	r.longAttr(rd)
 	rd.attrs = rd.attrs[:0]
-	rd.st, rd.start = stLongTag, -1
+	if rd.st = stLongTag; rd.as == asName || rd.as == asAfterName || rd.as == asBeforeValue {
+		from := rd.cur.name.from // its value is still to come
+		rd.start += int(from)
+		rd.cur = attr{name: span{to: rd.cur.name.to - from}}
+		rd.long.tooLong = false
+		return
+	}
+	rd.start = -1
 }
 
 // placeLong tells the tree builder of a tag whose rest is not read yet.
@@ -62,10 +86,13 @@ func (r *Rewriter) placeLong(rd *reader) {
 	}
 	if rd.roles&trees != 0 {
 		at := rd.tree.start(token{key: rd.key, el: rd.el, noscr: rd.roles&scripting == 0, flag: r.treeFlag(rd)})
-		rd.live = !at.ignored
+		rd.live = at.ns == nsHTML && !at.ignored
 		rd.svg = at.ns != nsHTML
 		rd.parent = at.parent
 		rd.pastEarly()
+	}
+	if rd.tree.lost {
+		rd.live, rd.svg, rd.parent = true, true, elVideo
 	}
 }
 
@@ -149,7 +176,7 @@ func (r *Rewriter) stepLongTag(rd *reader) bool {
 		if len(rd.attrs) > 0 {
 			a := rd.attrs[0]
 			rd.attrs = rd.attrs[:0]
-			if !rd.long.tooLong && rd.ownAttr(attrOf(r.name(rd, a))) {
+			if !rd.long.tooLong && !rd.endTag && rd.ownAttr(attrOf(r.name(rd, a))) {
 				r.refuseLong(rd, a)
 			}
 			rd.long.tooLong = false
@@ -167,6 +194,9 @@ func (r *Rewriter) stepLongTag(rd *reader) bool {
 				}
 			} else {
 				rd.script = scriptText{}
+				if rd.slash = rd.as == asSlash; rd.slash && rd.svg && rd.roles&trees != 0 && !r.o.XML && !rd.tree.lost && rd.tree.foreign() {
+					rd.tree.pop()
+				}
 				r.enterText(rd)
 			}
 			return true
@@ -188,7 +218,7 @@ func (r *Rewriter) stepLongTag(rd *reader) bool {
 
 // longAttrCut lets go of an attribute in the rest of a long tag that is itself too long.
 func (r *Rewriter) longAttrCut(rd *reader) {
-	if rd.as >= asAfterName {
+	if rd.as >= asAfterName && !rd.endTag {
 		if rd.ownAttr(attrOf(r.name(rd, rd.cur))) {
 			r.refuseLong(rd, rd.cur)
 		}

@@ -228,12 +228,12 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 			case e == 0:
 				rd.pos = i
 				return true
-			case readsAttrs[el] == 0:
+			case readsAttrs[el] == 0 && r.headDone:
 				// Nothing in it can matter but attributes that every element may have.
 				end, self := e+1, false
 				if in[e] != '>' {
 					end, self = skipTag(in, e, el)
-					if end == 0 || t.foreign() && bytes.IndexByte(in[e:end], '(') >= 0 {
+					if end == 0 || end-i > r.maxTag() || t.foreign() && bytes.IndexByte(in[e:end], '(') >= 0 {
 						rd.pos = i
 						return true
 					}

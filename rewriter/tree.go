@@ -337,7 +337,7 @@ func (t *tree) open(k key, el elem) bool {
 	}
 	if t.reconstruct && f&opensRebuilt != 0 {
 		t.reconstructFormatting()
-		if n = len(t.stack); n >= maxOpen {
+		if n = len(t.stack); n >= maxOpen && f&opensNothing == 0 {
 			t.push(k, el, nsHTML)
 			return true
 		}
@@ -403,8 +403,6 @@ func (t *tree) text() {
 		return
 	case t.mode == inFrameset, t.mode == afterFrameset:
 		return
-	case t.mode == inTemplate:
-		t.switchTemplate(inBody)
 	}
 	t.framesetOK = false
 }

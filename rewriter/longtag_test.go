@@ -1,0 +1,121 @@
+package rewriter
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/caddy-consent/caddy-consent/internal/oracle"
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// Behind and in tags that are too long to hold, nothing that a browser fetches is left, and where the
+// document is cut does not matter.
+func TestLongTagsHideNothing(t *testing.T) {
+	p, page := policy(t, "block"), rules.NewPage("https", "site.test")
+	o := Options{Policy: p, Page: page, ContentType: "text/html; charset=utf-8", MaxTag: 256, MaxScript: 512}
+	docs := []string{
+		`</X><svg><image href="T" id="X"/></svg>`,
+		`</X><svg><use href="T" id="X"/></svg>`,
+		`</X><svg><g mask="url(T)" id="X"></g></svg>`,
+		`</X><video><source src="T" id="X"></video>`,
+		`</X><video><track src="T" id="X"></video>`,
+		`<X><svg><image href="T" id="X"/></svg></X><img src="T">`,
+		`<svg><title></X><style>a{b:url(T)}</style></title></svg>`,
+		`<svg><title></X><style><!--</style><img src="T">-->`,
+		`<svg></X><style>&#64;import 'T';</style></svg>`,
+		`<svg></X><style>a{b:url(&quot;T&quot;)}</style></svg>`,
+		`</X><![CDATA[><svg><textarea><img src="T">`,
+		`<svg><style title="X"><img src="T"></style></svg>`,
+		`<svg><title title="X"><img src="T"></title></svg>`,
+		`<svg><textarea title="X"><img src="T"></textarea></svg>`,
+		`<svg><noscript title="X"><img src="T"></noscript></svg>`,
+		`<math><style title="X"><img src="T"></style></math>`,
+		`<svg><style title="X">&#64;import 'T';</style></svg>`,
+		`<noscript id="X"><img src="T"></noscript>`,
+		`<noscript>a</noscript><frameset id="X"></frameset><iframe src="T"></iframe>`,
+		`<svg><title id="X"/><noembed><img src="T"></noembed>`,
+		`<svg><foreignObject id="X"/><noembed><img src="T"></noembed>`,
+		`<svg><style id="X"/><image href="T"/></svg>`,
+		`<svg><foreignObject><img alt=x></foreignObject><X mask="url(T)"></X></svg>`,
+		`<script style="display:block;background:url(T)" title="X` + "X" + `"></script>`,
+		`<template>a<tr><td background="T">`,
+		`<p>b<br></p><template>a<tr><td background="T">`,
+		`<X="><img src="T">`,
+		`</X='><img src="T">`,
+		`<p e="s"><X style="b:url(T)">`,
+	}
+	for _, short := range docs {
+		doc := strings.NewReplacer("X", strings.Repeat("x", 300), "T", "http://tracker.test/t").Replace(short)
+		want := rewrite(t, o, doc)
+		for _, l := range oracle.Fetchable([]byte(want), p, page) {
+			t.Errorf("%s: left %s", short, l)
+		}
+		if _, err := oracle.Edits([]byte(doc), []byte(want)); err != nil {
+			t.Errorf("%s: %v", short, err)
+		}
+		for i := 1; i < len(doc); i++ {
+			if got := rewrite(t, o, doc[:i], doc[i:]); got != want {
+				t.Errorf("%s: cut at %d of %d\ngot  %s\nwant %s", short, i, len(doc), got, want)
+				break
+			}
+		}
+	}
+}
+
+// The limit of what is held may fall anywhere in a tag.
+func TestLimitFallsAnywhere(t *testing.T) {
+	p, page := policy(t, "block"), rules.NewPage("https", "site.test")
+	o := Options{Policy: p, Page: page, ContentType: "text/html; charset=utf-8", MaxTag: 96}
+	for _, short := range []string{
+		`<img alt="Y" src="T">`, `<img alt="Y" src = T>`, `<img alt=Y SRC='T' >`, `<iframe title="Y" src="T"></iframe>`, `<iframe title="Y" srcdoc="<img src='T'>"></iframe>`,
+		`<p title="Y" style="background:url(T)">`, `<base title="Y" href="T"><img src="a.png">`, `<link title="Y" rel=stylesheet href="T">`, `<svg><image class="Y" xlink:href="T"/></svg>`,
+		`<video title="Y" poster="T" src="T"></video>`, `<object title="Y" data="T"></object>`, `<td title="Y" background="T">`, `<table background="T" title="Y" >`,
+		`<script title="Y" src="T"></script>`, `<meta title="Y" http-equiv="refresh" content="0;url=T">`, `<input title="Y" type=image src="T">`,
+	} {
+		for n := 40; n < 110; n++ {
+			doc := strings.NewReplacer("Y", strings.Repeat("y", n), "T", "http://tracker.test/t").Replace(short)
+			want := rewrite(t, o, doc)
+			for _, l := range oracle.Fetchable([]byte(want), p, page) {
+				t.Errorf("%s with %d: left %s", short, n, l)
+			}
+			for _, size := range []int{1, 7, 97} {
+				if got := rewrite(t, o, slicesOf(doc, size)...); got != want {
+					t.Errorf("%s with %d in pieces of %d\ngot  %s\nwant %s", short, n, size, got, want)
+				}
+			}
+		}
+	}
+}
+
+func slicesOf(doc string, size int) (pieces []string) {
+	for piece := range inPieces(doc, size) {
+		pieces = append(pieces, piece)
+	}
+	return pieces
+}
+
+// Ordinary elements with more than is held in one attribute come out the same wherever they are cut,
+// as does what is put into the head.
+func TestLongAttributesAndHeadAtEveryCut(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	for _, tt := range []struct{ doc, head string }{
+		{`<div data-props="` + long + `" style="color:red">a</div>`, ""},
+		{`<div data-props="` + long + `" onclick="f(1/2)">a</div>`, ""},
+		{`</p ` + long + ` style="color:red"><p>`, ""},
+		{"<html><head>\n<title>t</title>", "<meta name=x>"},
+		{`<p>Hello</p><div>a</div><script>b</script>`, "<meta name=x>"},
+		{`<div>a</div>`, "<meta name=x>"},
+	} {
+		o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8", MaxTag: 256, Head: tt.head}
+		want := rewrite(t, o, tt.doc)
+		if tt.head == "" && strings.HasPrefix(tt.doc, "</p") && want != tt.doc {
+			t.Errorf("an end tag fetches nothing: %s", want)
+		}
+		for i := 1; i < len(tt.doc); i++ {
+			if got := rewrite(t, o, tt.doc[:i], tt.doc[i:]); got != want {
+				t.Errorf("%s cut at %d\ngot  %s\nwant %s", tt.doc, i, got, want)
+				break
+			}
+		}
+	}
+}

@@ -27,9 +27,8 @@ func FuzzRewrite(f *testing.F) {
 	page := rules.NewPage("https", "site.test")
 	decoded := page.WithCharset("utf-8")
 	// With small limits, what is beyond them is reached by short documents.
-	for _, doc := range []string{`<p e="s">` + "<" + strings.Repeat("n", 60) + ` style="b:url(//www.google-analytics.com/x)">`,
-		"<" + strings.Repeat("n", 60) + `="><img src="//tracker.test/">`, "<math><style><p><<t>", `<img alt="` + strings.Repeat("x", 60) + `" src="//tracker.test/">`} {
-		f.Add(doc, uint16(1<<15+8))
+	for _, doc := range append(longTagTests, "<math><style><p><<t>", `<img alt="X" src="T">`) {
+		f.Add(expandLong(doc, 60), uint16(1<<15+8))
 	}
 	f.Fuzz(func(t *testing.T, doc string, at uint16) {
 		o := Options{Policy: p, Page: page, ContentType: "text/html; charset=utf-8"}

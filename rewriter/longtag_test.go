@@ -13,39 +13,8 @@ import (
 func TestLongTagsHideNothing(t *testing.T) {
 	p, page := policy(t, "block"), rules.NewPage("https", "site.test")
 	o := Options{Policy: p, Page: page, ContentType: "text/html; charset=utf-8", MaxTag: 256, MaxScript: 512}
-	docs := []string{
-		`</X><svg><image href="T" id="X"/></svg>`,
-		`</X><svg><use href="T" id="X"/></svg>`,
-		`</X><svg><g mask="url(T)" id="X"></g></svg>`,
-		`</X><video><source src="T" id="X"></video>`,
-		`</X><video><track src="T" id="X"></video>`,
-		`<X><svg><image href="T" id="X"/></svg></X><img src="T">`,
-		`<svg><title></X><style>a{b:url(T)}</style></title></svg>`,
-		`<svg><title></X><style><!--</style><img src="T">-->`,
-		`<svg></X><style>&#64;import 'T';</style></svg>`,
-		`<svg></X><style>a{b:url(&quot;T&quot;)}</style></svg>`,
-		`</X><![CDATA[><svg><textarea><img src="T">`,
-		`<svg><style title="X"><img src="T"></style></svg>`,
-		`<svg><title title="X"><img src="T"></title></svg>`,
-		`<svg><textarea title="X"><img src="T"></textarea></svg>`,
-		`<svg><noscript title="X"><img src="T"></noscript></svg>`,
-		`<math><style title="X"><img src="T"></style></math>`,
-		`<svg><style title="X">&#64;import 'T';</style></svg>`,
-		`<noscript id="X"><img src="T"></noscript>`,
-		`<noscript>a</noscript><frameset id="X"></frameset><iframe src="T"></iframe>`,
-		`<svg><title id="X"/><noembed><img src="T"></noembed>`,
-		`<svg><foreignObject id="X"/><noembed><img src="T"></noembed>`,
-		`<svg><style id="X"/><image href="T"/></svg>`,
-		`<svg><foreignObject><img alt=x></foreignObject><X mask="url(T)"></X></svg>`,
-		`<script style="display:block;background:url(T)" title="X` + "X" + `"></script>`,
-		`<template>a<tr><td background="T">`,
-		`<p>b<br></p><template>a<tr><td background="T">`,
-		`<X="><img src="T">`,
-		`</X='><img src="T">`,
-		`<p e="s"><X style="b:url(T)">`,
-	}
-	for _, short := range docs {
-		doc := strings.NewReplacer("X", strings.Repeat("x", 300), "T", "http://tracker.test/t").Replace(short)
+	for _, short := range longTagTests {
+		doc := expandLong(short, 300)
 		want := rewrite(t, o, doc)
 		for _, l := range oracle.Fetchable([]byte(want), p, page) {
 			t.Errorf("%s: left %s", short, l)
@@ -60,6 +29,43 @@ func TestLongTagsHideNothing(t *testing.T) {
 			}
 		}
 	}
+}
+
+// In longTagTests X stands for a text that is too long and T for a URL.
+func expandLong(short string, n int) string {
+	return strings.NewReplacer("X", strings.Repeat("x", n), "T", "http://tracker.test/t").Replace(short)
+}
+
+var longTagTests = []string{
+	`</X><svg><image href="T" id="X"/></svg>`,
+	`</X><svg><use href="T" id="X"/></svg>`,
+	`</X><svg><g mask="url(T)" id="X"></g></svg>`,
+	`</X><video><source src="T" id="X"></video>`,
+	`</X><video><track src="T" id="X"></video>`,
+	`<X><svg><image href="T" id="X"/></svg></X><img src="T">`,
+	`<svg><title></X><style>a{b:url(T)}</style></title></svg>`,
+	`<svg><title></X><style><!--</style><img src="T">-->`,
+	`<svg></X><style>&#64;import 'T';</style></svg>`,
+	`<svg></X><style>a{b:url(&quot;T&quot;)}</style></svg>`,
+	`</X><![CDATA[><svg><textarea><img src="T">`,
+	`<svg><style title="X"><img src="T"></style></svg>`,
+	`<svg><title title="X"><img src="T"></title></svg>`,
+	`<svg><textarea title="X"><img src="T"></textarea></svg>`,
+	`<svg><noscript title="X"><img src="T"></noscript></svg>`,
+	`<math><style title="X"><img src="T"></style></math>`,
+	`<svg><style title="X">&#64;import 'T';</style></svg>`,
+	`<noscript id="X"><img src="T"></noscript>`,
+	`<noscript>a</noscript><frameset id="X"></frameset><iframe src="T"></iframe>`,
+	`<svg><title id="X"/><noembed><img src="T"></noembed>`,
+	`<svg><foreignObject id="X"/><noembed><img src="T"></noembed>`,
+	`<svg><style id="X"/><image href="T"/></svg>`,
+	`<svg><foreignObject><img alt=x></foreignObject><X mask="url(T)"></X></svg>`,
+	`<script style="display:block;background:url(T)" title="X` + "X" + `"></script>`,
+	`<template>a<tr><td background="T">`,
+	`<p>b<br></p><template>a<tr><td background="T">`,
+	`<X="><img src="T">`,
+	`</X='><img src="T">`,
+	`<p e="s"><X style="b:url(T)">`,
 }
 
 // The limit of what is held may fall anywhere in a tag.

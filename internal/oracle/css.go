@@ -8,7 +8,7 @@ import (
 // references returns the URLs that a style sheet, or a list of declarations, names in a place from
 // which browsers fetch (CSS Syntax Level 3; url(), src(), image(), image-set() and @import).
 func references(css string) (urls, imports []string) {
-	s := &cssScanner{in: css}
+	s := &cssScanner{in: cssBreaks.Replace(css)}
 	fetching := 0       // depth of functions in which a string is a URL
 	var open []bool     // for each open parenthesis: does it fetch
 	importing := false  // an @import whose URL has not been seen
@@ -91,6 +91,9 @@ func references(css string) (urls, imports []string) {
 	}
 	return urls, imports
 }
+
+// cssBreaks makes every line break the same (CSS Syntax Level 3, 3.3).
+var cssBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\f", "\n")
 
 type cssScanner struct {
 	in string

@@ -40,6 +40,10 @@ func references(css string) (urls, imports []string) {
 			s.at++
 			name := strings.ToLower(s.name())
 			importing, namespaces = name == "import", name == "namespace"
+		case c == '#': // the name behind it is that of no function
+			s.at++
+			s.name()
+			importing = false
 		case c == ';' || c == '{' || c == '}':
 			s.at++
 			importing, namespaces = false, false

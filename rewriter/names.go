@@ -15,9 +15,6 @@ type key uint64
 
 const longName = 0xff
 
-// size is how many bytes of a name up to eight long are in its key.
-func (k key) size() int { return (71 - bits.LeadingZeros64(uint64(k))) >> 3 }
-
 var seed = maphash.MakeSeed()
 
 // keyOf returns the key of a name as it stands in a tag.

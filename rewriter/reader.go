@@ -1,9 +1,6 @@
 package rewriter
 
-import (
-	"bytes"
-	"encoding/binary"
-)
+import "bytes"
 
 // state is the tokenizer's state at a reader's position.
 type state uint8
@@ -258,16 +255,6 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 			}
 			i = rd.pos
 		} else if c == '/' && isLetter(in[i+2]) {
-			// Most close the current node: that is a guess which needs no reading of the name first.
-			if n := len(t.stack) - 1; n > 0 && t.stack[n].quick {
-				k := t.stack[n].key
-				size := k.size()
-				if key(binary.LittleEndian.Uint64(in[i+2:]))&(1<<(8*size)-1) == k && in[i+2+size] == '>' {
-					t.stack = t.stack[:n]
-					i += size + len("</>")
-					continue
-				}
-			}
 			k, e := readName(in, i+2)
 			if e == 0 || in[e] != '>' {
 				break

@@ -31,39 +31,12 @@ var watchedSecond = func() (t [256]byte) {
 	return t
 }()
 
-// Attributes that most tags have, as they mostly stand in a tag; none of those that every element may have.
-var (
-	classAttr = binary.LittleEndian.Uint64([]byte(` class="`))
-	hrefAttr  = binary.LittleEndian.Uint64([]byte(" href=\"\x00"))
-	idAttr    = binary.LittleEndian.Uint64([]byte(" id=\"\x00\x00\x00"))
-)
-
 // skipTag passes over the attributes of an ordinary element from the end of its name on. It
 // returns the offset behind the tag's >, or 0 if the tag has to be read: an attribute in it may
 // matter, or it does not end in the window.
 func skipTag(in []byte, i int, el elem) (end int, self bool) {
 	slash := 0
 	for i < len(in) {
-		if i+8 < len(in) {
-			// The usual names are told apart by a guess, which needs no reading of the name first.
-			w, n := binary.LittleEndian.Uint64(in[i:]), 0
-			switch {
-			case w == classAttr:
-				n = len(` class="`)
-			case w&(1<<56-1) == hrefAttr:
-				n = len(` href="`)
-			case w&(1<<40-1) == idAttr:
-				n = len(` id="`)
-			}
-			if n != 0 {
-				j := bytes.IndexByte(in[i+n:], '"')
-				if j < 0 {
-					return 0, false
-				}
-				i += n + j + 1
-				continue
-			}
-		}
 		c := in[i]
 		if c == '>' {
 			return i + 1, slash == i
@@ -243,14 +216,6 @@ func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
 			continue
 		}
 		slash = false
-		if in[i-1] == ' ' && i+8 < len(in) && binary.LittleEndian.Uint64(in[i-1:]) == classAttr {
-			j := bytes.IndexByte(in[i+7:], '"')
-			if j < 0 {
-				return false
-			}
-			i += j + 8
-			continue
-		}
 		a := attr{name: span{from: int32(i - start)}}
 		a.id, i = readAttrName(in, i)
 		a.name.to = int32(i - start)

@@ -276,6 +276,8 @@ func BenchmarkWorstStyle(b *testing.B) {
 		{"Ats", "", "@a"},
 		{"Name", "", "a"},
 		{"URLs", "a{b:", "url(/a)"},
+		{"OtherStrings", "a{--x:", `"/a""/b"`},
+		{"OtherURLs", "a{b:", "url(/a)url(/b)"},
 		{"OpenURL", "a{b:url(//a.test/", "x"},
 		{"OpenURLs", "a{b:", "url("},
 		{"DataURL", "a{b:url(data:,", "x"},

@@ -95,6 +95,7 @@ func BenchmarkWorstScript(b *testing.B) {
 		{"UnknownScripts", `"//cdn.some-site.example/x.js";`},
 		{"KnownHosts", `"//www.google.com/";`},
 		{"KnownHostsInOneString", `/www.google.com/x`},
+		{"OtherKnownHosts", `"//www.google.com/";"//www.gstatic.com/";`},
 		{"OwnHosts", `"//www.site.test/x";`},
 		{"LongLabels", strings.Repeat("a", 250) + ".bc/"},
 		{"Means", `h(e(d(sr"//a.example/x.js"`},

@@ -108,6 +108,17 @@ func fetches(id attrName) bool {
 
 // ownAttr reports whether an attribute of that name can fetch on the element that is being read.
 func (rd *reader) ownAttr(id attrName) bool {
+	switch id {
+	case atEvent:
+		return true
+	case atPing:
+		return rd.el == elA || rd.el == elArea
+	case atAttributionSrc:
+		return rd.el == elA || rd.el == elArea || rd.el == elImg || rd.el == elScript
+	case atLazySrc, atLazySrcset:
+		_, ok := lazyKind(rd.el)
+		return ok
+	}
 	if readsAttrs[rd.el]&readOwn != 0 {
 		return fetches(id)
 	}
@@ -176,7 +187,7 @@ func (r *Rewriter) stepLongTag(rd *reader) bool {
 		if len(rd.attrs) > 0 {
 			a := rd.attrs[0]
 			rd.attrs = rd.attrs[:0]
-			if !rd.long.tooLong && !rd.endTag && rd.ownAttr(attrOf(r.name(rd, a))) {
+			if !rd.long.tooLong && !rd.endTag && r.mayFetch(rd, a) {
 				r.refuseLong(rd, a)
 			}
 			rd.long.tooLong = false
@@ -225,6 +236,22 @@ func (r *Rewriter) longAttrCut(rd *reader) {
 	}
 	rd.long.tooLong = true
 	rd.start = -1
+}
+
+// mayFetch reports whether the attribute that has just been read in the rest of a long tag can fetch.
+func (r *Rewriter) mayFetch(rd *reader, a attr) bool {
+	id := attrOf(r.name(rd, a))
+	switch raw := r.in[rd.start:rd.pos]; id {
+	case atStyle:
+		if !mayRefer(raw) {
+			return false
+		}
+	case atEvent:
+		if bytes.IndexByte(raw, '/') < 0 && bytes.IndexByte(raw, '&') < 0 {
+			return false
+		}
+	}
+	return rd.ownAttr(id)
 }
 
 // refuseLong renames an attribute in the rest of a long tag.

@@ -66,6 +66,32 @@ var longTagTests = []string{
 	`<X="><img src="T">`,
 	`</X='><img src="T">`,
 	`<p e="s"><X style="b:url(T)">`,
+	`<a title="X" href="/x" ping="T">x</a>`,
+	`<area title="X" ping="T" href="/x">`,
+	`<img title="X" attributionsrc="T" src="/x">`,
+}
+
+// In the rest of a long tag, what certainly fetches nothing stays.
+func TestRestOfALongTag(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8", MaxTag: 256}
+	for _, tt := range []struct {
+		in   string
+		gone bool
+	}{
+		{`<div title="X" style="color:red">`, false},
+		{`<div title="X" style="background:url(T)">`, true},
+		{`<div title="X" onclick="f()">`, false},
+		{`<body title="X" onload="s=document.createElement('script');s.src='T.js'">`, true},
+		{`<img title="X" data-src="T">`, true},
+		{`<img title="X" data-srcset="T 1x">`, true},
+		{`<div title="X" data-src="T">`, false},
+		{`<div title="X" ping="T">`, false},
+	} {
+		doc := expandLong(tt.in, 300)
+		if got := rewrite(t, o, doc); strings.Contains(got, renamePrefix) != tt.gone {
+			t.Errorf("%s: %s", tt.in, got)
+		}
+	}
 }
 
 // The limit of what is held may fall anywhere in a tag.
@@ -76,7 +102,7 @@ func TestLimitFallsAnywhere(t *testing.T) {
 		`<img alt="Y" src="T">`, `<img alt="Y" src = T>`, `<img alt=Y SRC='T' >`, `<iframe title="Y" src="T"></iframe>`, `<iframe title="Y" srcdoc="<img src='T'>"></iframe>`,
 		`<p title="Y" style="background:url(T)">`, `<base title="Y" href="T"><img src="a.png">`, `<link title="Y" rel=stylesheet href="T">`, `<svg><image class="Y" xlink:href="T"/></svg>`,
 		`<video title="Y" poster="T" src="T"></video>`, `<object title="Y" data="T"></object>`, `<td title="Y" background="T">`, `<table background="T" title="Y" >`,
-		`<script title="Y" src="T"></script>`, `<meta title="Y" http-equiv="refresh" content="0;url=T">`, `<input title="Y" type=image src="T">`,
+		`<a title="Y" ping="T" href="/x">x</a>`, `<script title="Y" src="T"></script>`, `<meta title="Y" http-equiv="refresh" content="0;url=T">`, `<input title="Y" type=image src="T">`,
 	} {
 		for n := 40; n < 110; n++ {
 			doc := strings.NewReplacer("Y", strings.Repeat("y", n), "T", "http://tracker.test/t").Replace(short)

@@ -167,12 +167,15 @@ func (f *finder) attrs(n *html.Node, kind rules.Kind, names ...string) {
 	}
 }
 
+// isSpace reports white space of ASCII, which is what separates URLs in attributes (Infra Standard, 4.6).
+func isSpace(r rune) bool { return strings.ContainsRune(" \t\n\f\r", r) }
+
 var comma = regexp.MustCompile(`,\s+|\s*$`)
 
 func (f *finder) candidates(n *html.Node, name string) {
 	v, _ := value(n, name)
 	for _, c := range comma.Split(v, -1) {
-		if w := strings.Fields(c); len(w) > 0 {
+		if w := strings.FieldsFunc(c, isSpace); len(w) > 0 {
 			f.fetch(n, rules.KindImage, strings.Trim(w[0], ","))
 		}
 	}
@@ -239,7 +242,7 @@ func (f *finder) element(n *html.Node) {
 	case "a", "area":
 		if _, ok := value(n, "href"); ok {
 			v, _ := value(n, "ping")
-			for u := range strings.FieldsSeq(v) {
+			for u := range strings.FieldsFuncSeq(v, isSpace) {
 				f.fetch(n, rules.KindFetch, u)
 			}
 		}

@@ -67,8 +67,8 @@ type cssText struct {
 }
 
 // inert goes in front of a blocked URL: what follows becomes the text of an empty document. In
-// quirks mode browsers read that as a style sheet, so an @import that could have a rule in its
-// text gets inertSheet.
+// quirks mode browsers read that as a style sheet where one is imported, so an @import gets
+// inertSheet.
 const (
 	inert      = "data:,"
 	inertSheet = "about:invalid#"

@@ -70,7 +70,7 @@ func (c *cssText) judge(i, end int, url []byte, imported bool) {
 	d := c.r.decide(at, kind, url)
 	switch {
 	case d.Action == rules.Block:
-		c.refuse(i, *d, imported && bytes.IndexByte(url, '{') >= 0)
+		c.refuse(i, *d, imported)
 	case !d.Unclassified && len(url) > 0 && &url[0] == &c.src[i]: // it is no decoded copy
 		c.keptKind, c.kept = kind, url
 	}

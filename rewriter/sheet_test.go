@@ -11,13 +11,13 @@ import (
 func TestStyleSheetFiles(t *testing.T) {
 	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/css; charset=utf-8", CSS: true}
 	for in, want := range map[string]string{
-		`@import "https://tracker.test/a.css";`:                                      `@import "data:,https://tracker.test/a.css";`,
-		`@import url(//tracker.test/a.css) screen;b{c:d}`:                            `@import url(data:,//tracker.test/a.css) screen;b{c:d}`,
+		`@import "https://tracker.test/a.css";`:                                      `@import "about:invalid#https://tracker.test/a.css";`,
+		`@import url(//tracker.test/a.css) screen;b{c:d}`:                            `@import url(about:invalid#//tracker.test/a.css) screen;b{c:d}`,
 		`@font-face{src:url("/own.woff2"),url('//tracker.test/f.woff2')}`:            `@font-face{src:url("/own.woff2"),url('data:,//tracker.test/f.woff2')}`,
 		`a{background:u\72l(//tracker.test/x)}`:                                      `a{background:u\72l(data:,//tracker.test/x)}`,
 		`a{b:"</style><img src=//tracker.test/x>"}/*url(//tracker.test/y)*/`:         `a{b:"</style><img src=//tracker.test/x>"}/*url(//tracker.test/y)*/`,
-		"\xef\xbb\xbf" + `@import '//tracker.test/a'`:                                "\xef\xbb\xbf" + `@import 'data:,//tracker.test/a'`,
-		`@charset "utf-8";@import url(//tracker.test/a)`:                             `@charset "utf-8";@import url(data:,//tracker.test/a)`,
+		"\xef\xbb\xbf" + `@import '//tracker.test/a'`:                                "\xef\xbb\xbf" + `@import 'about:invalid#//tracker.test/a'`,
+		`@charset "utf-8";@import url(//tracker.test/a)`:                             `@charset "utf-8";@import url(about:invalid#//tracker.test/a)`,
 		`.a{background:url(/img/a.png)}.b{background:url(data:image/png;base64,AA)}`: `.a{background:url(/img/a.png)}.b{background:url(data:image/png;base64,AA)}`,
 		``: ``,
 	} {

@@ -24,6 +24,7 @@ type counts struct {
 	CookiesSent    uint64            `json:"cookies_sent_removed"`
 	BytesIn        uint64            `json:"bytes_in"`
 	BytesOut       uint64            `json:"bytes_out"`
+	BytesSame      uint64            `json:"bytes_same"`
 	RewriteSeconds float64           `json:"rewrite_seconds"`
 	Choices        map[string]uint64 `json:"choices"`
 	Reports        map[string]uint64 `json:"reports"`
@@ -73,6 +74,7 @@ func (h *Handler) countResponse(rec *record) {
 		n.CookiesSent += uint64(rec.reqCookies.count)
 		n.BytesIn += rec.bytesIn
 		n.BytesOut += rec.bytesOut
+		n.BytesSame += rec.bytesSame
 		n.RewriteSeconds += rec.rewriting().Seconds()
 	})
 	h.metrics.response(rec, cause, how)

@@ -60,7 +60,8 @@ func (p *promptness) note(gathered, paused bool) {
 type gathered struct {
 	header http.Header
 	body   *[]byte
-	room   int // for the body, booked with gatheredBudget
+	rest   []byte // what there is, while there is no body; it does not change
+	room   int    // for the body, booked with gatheredBudget
 }
 
 // gatherPool holds memory for bodies.
@@ -98,8 +99,11 @@ func (rw *responseWriter) wait(now time.Time) {
 
 // add appends p if there is room for it.
 func (g *gathered) add(p []byte) bool {
-	if len(*g.body)+len(p) > g.room {
+	if len(*g.body)+len(g.rest)+len(p) > g.room {
 		return false
+	}
+	if g.rest != nil {
+		*g.body, g.rest = append(*g.body, g.rest...), nil
 	}
 	*g.body = append(*g.body, p...)
 	return true
@@ -119,12 +123,15 @@ func (rw *responseWriter) letGo(whole bool) error {
 	clear(h)
 	maps.Copy(h, g.header)
 	if whole && late == nil {
-		h["Content-Length"] = []string{strconv.Itoa(len(*g.body))}
+		h["Content-Length"] = []string{strconv.Itoa(len(*g.body) + len(g.rest))}
 	}
 	rw.inner.WriteHeader(rw.status)
 	maps.Copy(h, late)
-	if len(*g.body) > 0 {
-		if _, err := rw.send(*g.body); err != nil {
+	for _, p := range [][]byte{*g.body, g.rest} { // of which one is empty
+		if len(p) == 0 {
+			continue
+		}
+		if _, err := rw.send(p); err != nil {
 			rw.failed = causeAbort // what is missing must not look like a whole page
 			return err             // the connection may still hold on to the body
 		}
@@ -132,6 +139,16 @@ func (rw *responseWriter) letGo(whole bool) error {
 	*g.body = (*g.body)[:0]
 	gatherPool.Put(g.body)
 	return nil
+}
+
+// letGoNow is letGo before the document's end, with all of it that is complete.
+func (rw *responseWriter) letGoNow() error {
+	if rw.gathered != nil && rw.rewriter != nil {
+		if err := rw.rewriter.Part(); err != nil {
+			return err
+		}
+	}
+	return rw.letGo(false)
 }
 
 // dropGathered gives up what is gathered.
@@ -159,7 +176,7 @@ func trailers(h http.Header) (found http.Header) {
 func (rw *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	rw.mu.Lock()
 	defer rw.mu.Unlock()
-	if err := rw.letGo(false); err != nil {
+	if err := rw.letGoNow(); err != nil {
 		return nil, nil, err
 	}
 	return rw.rc.Hijack()

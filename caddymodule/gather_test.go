@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,9 +43,9 @@ func promptSite(t *testing.T, next caddyhttp.HandlerFunc) *site {
 	t.Helper()
 	setPause(t, time.Hour) // no stall of the machine is taken for one
 	first, _ := page(1)
-	served := 0
+	var served atomic.Int32
 	s := newSite(t, &Handler{}, func(w http.ResponseWriter, r *http.Request) error {
-		if served++; served > gatherAfter {
+		if served.Add(1) > gatherAfter {
 			return next(w, r)
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -42,7 +42,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		{&m.resources, "resources_total", "Blocked and unclassified resources.", []string{"kind", "category", "action"}},
 		{&m.cookies, "cookies_removed_total", "Cookies taken from responses (set) and requests (sent).", []string{"direction"}},
 		{&m.failures, "failures_total", "Responses that could not be rewritten, by cause, and what became of them.", []string{"cause", "action"}},
-		{&m.bytes, "bytes_total", "Bytes of documents that went into the rewriter and came out of it.", []string{"direction"}},
+		{&m.bytes, "bytes_total", "Bytes of documents that went into the rewriter, those of them that an earlier page had too, and bytes that came out of it.", []string{"direction"}},
 		{&m.choices, "choices_total", "Choices stored.", []string{"decision"}},
 		{&m.reports, "csp_reports_total", "Reports of browsers on the second layer.", []string{"result"}},
 		{&m.limited, "limited_total", "Posts refused for their rate.", []string{"what"}},
@@ -109,6 +109,7 @@ func (m *metrics) response(rec *record, cause, how string) {
 	if rec.bytesIn > 0 {
 		m.bytes.WithLabelValues("in").Add(float64(rec.bytesIn))
 		m.bytes.WithLabelValues("out").Add(float64(rec.bytesOut))
+		m.bytes.WithLabelValues("same").Add(float64(rec.bytesSame))
 		m.seconds.Observe(rec.rewriting().Seconds())
 	}
 }

@@ -30,6 +30,7 @@ type record struct {
 	resources    resourceList
 	bytesIn      uint64        // into decoder and rewriter
 	bytesOut     uint64        // out of the rewriter
+	bytesSame    uint64        // of those in, what an earlier page had too
 	spent        time.Duration // in decoder and rewriter
 	waited       time.Duration // of that, for the client's connection
 	setCookies   nameList      // stripped from the response

@@ -79,6 +79,10 @@ type responseWriter struct {
 	paused   bool          // next let it wait, or flushed
 	whole    bool          // it was gathered, at least in part
 
+	earlier    *earlierPage // that the document is compared with
+	earlierKey uint64
+	renew      int32 // of the page that is taken down, 0 if it is not
+
 	rewriter *rewriter.Rewriter
 	decoder  *decoder
 	sink     io.Writer // decoder or rewriter
@@ -209,7 +213,7 @@ func (rw *responseWriter) feed(p []byte) (cause string, err error) {
 	rw.feeding = true
 	defer func() { rw.feeding = false }()
 	if rw.wait(start); rw.paused {
-		if err := rw.letGo(false); err != nil {
+		if err := rw.letGoNow(); err != nil {
 			return "", err
 		}
 	}
@@ -251,6 +255,15 @@ func (c clientWriter) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return c.send(p)
+}
+
+// WriteStable implements rewriter.StableWriter: a page that is all like an earlier one needs no copy.
+func (c clientWriter) WriteStable(p []byte) (int, error) {
+	if g := c.gathered; g != nil && len(*g.body) == 0 && g.rest == nil {
+		g.rest = p
+		return len(p), nil
+	}
+	return c.Write(p)
 }
 
 // send writes p to the inner writer, whose errors it marks.
@@ -478,6 +491,7 @@ func (rw *responseWriter) commit(d disposition, outcome string) {
 	}
 	rw.sent, rw.lines = true, rw.Header()["Set-Cookie"]
 	if d == rewrite && rw.gather() {
+		rw.recall()
 		return
 	}
 	rw.inner.WriteHeader(rw.status)
@@ -537,7 +551,7 @@ func (h *Handler) failsOpen(cause string) bool {
 
 // fail breaks a response off after its header is out.
 func (rw *responseWriter) fail(cause string) {
-	_ = rw.letGo(false)
+	_ = rw.letGoNow()
 	rw.failed = cause
 	rw.rec.fail(cause)
 	rw.release()
@@ -616,6 +630,7 @@ func (rw *responseWriter) complete() (broken bool) {
 		return true
 	}
 	rw.rec.edited = rw.rewriter.Edited()
+	rw.remember()
 	dropDigests(rw)
 	return false
 }
@@ -626,7 +641,7 @@ func (rw *responseWriter) abort() {
 	defer rw.mu.Unlock()
 	defer rw.release()
 	rw.aborted = true
-	_ = rw.letGo(false)
+	_ = rw.letGoNow()
 }
 
 func (rw *responseWriter) release() {

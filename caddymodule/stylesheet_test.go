@@ -13,7 +13,7 @@ func TestStyleSheetFiles(t *testing.T) {
 		dirty  = `@import url("https://fonts.googleapis.com/css?family=Roboto");a{b:c}`
 		clean  = `a{background:url(/own.png)}`
 		cached = "public, max-age=31536000"
-		inert  = `url("data:,https://fonts`
+		inert  = `url("about:invalid#https://fonts`
 	)
 	var asked http.Header
 	serve := func(body string) func(http.ResponseWriter, *http.Request) error {

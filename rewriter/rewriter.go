@@ -81,6 +81,9 @@ type Options struct {
 
 	// tagsOnly leaves the text of scripts and style sheets unread, to measure the rest alone.
 	tagsOnly bool
+
+	// every is junctionEvery, but for tests.
+	every int
 }
 
 // Rewriter rewrites one document. It starts no goroutine and is not safe for concurrent use.
@@ -122,7 +125,10 @@ type Rewriter struct {
 	squeezed bool  // the common budget is used up
 	offset   int64 // of the window in the document
 	decision rules.Decision
-	seen     []seen         // what several readings have put on record, to have it there once
+	seen     []seen // what several readings have put on record, to have it there once
+	taken    recorder
+	kept     *Earlier
+	follow   follower
 	depth    int            // nesting of srcdoc and data: documents
 	child    *Rewriter      // reads them
 	childAt  int            // where the one it reads stands in this one's window
@@ -171,6 +177,7 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 	r.headDone = o.Head == "" || o.XML || o.CSS
 	r.ended, r.edited, r.offset, r.depth, r.err = false, false, 0, 0, nil
 	r.seen, r.first = r.seen[:0], r.first[:0]
+	r.taken, r.follow, r.kept = recorder{}, follower{}, nil
 }
 
 // trim empties b and lets go of a backing array too large to keep in a pool.
@@ -217,8 +224,30 @@ func (r *Rewriter) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	r.take(p, false)
-	r.settle()
+	for rest := p; len(rest) > 0 && r.err == nil; {
+		if r.follow.on {
+			rest = rest[r.follow.compare(rest):]
+			if len(rest) == 0 {
+				break
+			}
+			r.part()
+		}
+		n, next := len(rest), -1
+		if r.follow.e != nil {
+			n, next = r.meet(rest)
+		} else if r.taken.e != nil {
+			n = min(n, max(1, r.o.every/4))
+		}
+		r.take(rest[:n], false)
+		r.settle()
+		rest = rest[n:]
+		if r.taken.e != nil {
+			r.taken.settled(r)
+		}
+		if next >= 0 {
+			r.rejoin(next)
+		}
+	}
 	if r.err != nil {
 		return 0, r.err
 	}
@@ -262,6 +291,9 @@ func (r *Rewriter) take(p []byte, final bool) {
 // but for the first bytes of a document whose encoding is not known yet: they are decided now, less
 // an incomplete XML declaration.
 func (r *Rewriter) Flush() error {
+	if err := r.Part(); err != nil {
+		return err
+	}
 	if r.err == nil && !r.begun && len(r.buf) >= len("<\x00?\x00x\x00") && !(bytes.HasPrefix(r.buf, []byte(xmlDeclaration)) && bytes.IndexByte(r.buf, '>') < 0) {
 		r.in = r.buf
 		r.begin(r.in, true)
@@ -289,9 +321,19 @@ func (r *Rewriter) Close() error {
 		}
 		return r.err
 	}
-	r.ended = true
-	r.take(nil, true)
-	r.settle()
+	if f := &r.follow; f.on && f.in == f.e.in {
+		r.passTo(f.e.end())
+	} else {
+		if f.on {
+			r.part()
+		}
+		r.ended = true
+		r.take(nil, true)
+		r.settle()
+		if r.taken.e != nil {
+			r.kept = r.taken.end(r)
+		}
+	}
 	err := r.err
 	r.release()
 	if r.err == nil {
@@ -303,7 +345,7 @@ func (r *Rewriter) Close() error {
 // Abort releases the held bytes without writing them; further writes fail.
 func (r *Rewriter) Abort() {
 	r.release()
-	r.in, r.buf = nil, r.buf[:0]
+	r.in, r.buf, r.kept = nil, r.buf[:0], nil
 	if r.err == nil {
 		r.err = errClosed
 	}
@@ -356,6 +398,9 @@ func (r *Rewriter) emit(hold int) {
 	if r.coder != nil {
 		r.emitCoded(hold)
 		return
+	}
+	if r.taken.e != nil {
+		r.taken.emit(r, hold)
 	}
 	if len(r.edits) == 0 || r.edits[0].at >= hold {
 		_, r.err = r.dst.Write(r.in[:hold])
@@ -445,6 +490,7 @@ func (r *Rewriter) maxScript() int {
 }
 
 func (r *Rewriter) release() {
+	r.follow.e, r.follow.from = nil, nil
 	if r.charged > 0 {
 		r.o.Budget.Book(-r.charged)
 		r.charged = 0

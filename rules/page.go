@@ -125,6 +125,12 @@ func (p *Page) WithBase(url string) *Page {
 	return &q
 }
 
+// Same reports whether resources are decided on alike in both pages.
+func (p *Page) Same(q *Page) bool {
+	return p == q || p.scheme == q.scheme && p.host == q.host && p.site == q.site && p.baseScheme == q.baseScheme &&
+		p.baseClass == q.baseClass && p.baseHost == q.baseHost && p.basePath == q.basePath && p.baseQuery == q.baseQuery && p.charset == q.charset
+}
+
 // sameSite reports whether host has the page's registrable domain.
 func (p *Page) sameSite(host string) bool {
 	if host == p.host || host == p.site {

@@ -1,0 +1,117 @@
+package caddymodule
+
+import (
+	"hash/maphash"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/ristretto/v2"
+
+	"github.com/caddy-consent/caddy-consent/rewriter"
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// Most visitors of a page get the same bytes, or bytes that differ in a token or two. A page that is asked
+// for again is remembered with how it was rewritten, so that the next one of the same address and choice is
+// compared with it instead of being read. What is compared comes from the upstream for each visitor anew.
+const (
+	earlierBytes = 64 << 20 // for all sites of the process
+	followTries  = 2        // pages in a row that were little like the earlier one, before it is left
+	renewMax     = 1 << 10  // pages after which it is taken down anew at the latest
+)
+
+// earlierPage is what is remembered for one address and choice.
+type earlierPage struct {
+	*rewriter.Earlier
+	unlike atomic.Int32 // pages since the last that was like it
+	renew  int32        // so many of them, and it is taken down anew
+}
+
+// earlierPages are the pages that are remembered. The cache is never closed.
+var earlierPages = sync.OnceValue(func() *ristretto.Cache[uint64, *earlierPage] {
+	c, err := ristretto.NewCache(&ristretto.Config[uint64, *earlierPage]{NumCounters: 1 << 14, MaxCost: earlierBytes, BufferItems: 64, IgnoreInternalCost: true})
+	if err != nil {
+		return nil // the numbers above are valid: it does not happen
+	}
+	return c
+})
+
+// askedOnce has the lower bits of the keys of addresses that were asked for once, so that those nobody asks
+// for again cost nothing.
+var askedOnce [1 << 12]atomic.Uint32
+
+var earlierSeed = maphash.MakeSeed()
+
+// pageKey names the pages that may be alike.
+type pageKey struct {
+	policy                    *rules.Policy
+	scheme, host, path, query string
+	contentType               string
+}
+
+// recall lets the rewriter follow an earlier page of the same address and choice, or take this one down.
+// The document must be gathered: what is followed does not go out before its end.
+func (rw *responseWriter) recall() {
+	g := rw.policy.Grants()
+	if len(g.Plus)+len(g.Minus) > 0 || len(rw.r.Header["Authorization"]) > 0 || noStore(rw.gathered.header) {
+		return
+	}
+	u := originalURL(rw.r)
+	key := maphash.Comparable(earlierSeed, pageKey{rw.policy, rw.page.Scheme(), rw.page.Host(), u.EscapedPath(), u.RawQuery, rw.gathered.header.Get("Content-Type")})
+	pages := earlierPages()
+	if pages == nil {
+		return
+	}
+	rw.earlierKey, rw.earlier, rw.renew = key, nil, 0
+	p, ok := pages.Get(key)
+	switch {
+	case !ok:
+		once := &askedOnce[key%uint64(len(askedOnce))]
+		if tag := uint32(key >> 32); once.Swap(tag) != tag {
+			return
+		}
+		rw.renew = 2 * followTries
+	case p.unlike.Load() >= followTries:
+		if p.unlike.Add(1) < p.renew {
+			return
+		}
+		rw.renew = min(2*p.renew, renewMax)
+	case rw.rewriter.Follow(p.Earlier):
+		rw.earlier = p
+		return
+	default: // it is of a policy that is gone
+		rw.renew = 2 * followTries
+	}
+	rw.rewriter.Keep()
+}
+
+// remember takes down what came of it, once the document is complete.
+func (rw *responseWriter) remember() {
+	if p := rw.earlier; p != nil {
+		same := rw.rewriter.Followed()
+		rw.rec.bytesSame = uint64(same)
+		if 2*same >= rw.length {
+			p.unlike.Store(0)
+		} else {
+			p.unlike.Add(1)
+		}
+		return
+	}
+	if rw.renew > 0 {
+		if e := rw.rewriter.Kept(); e != nil {
+			earlierPages().Set(rw.earlierKey, &earlierPage{Earlier: e, renew: rw.renew}, int64(e.Size()))
+		}
+	}
+}
+
+// noStore reports whether a response must not be stored (RFC 9111, 5.2.2.5).
+func noStore(h http.Header) bool {
+	for _, v := range h["Cache-Control"] {
+		if strings.Contains(strings.ToLower(v), "no-store") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,259 @@
+package rewriter
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-consent/caddy-consent/internal/shared"
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// outcome is all that a Rewriter does with a document.
+type outcome struct {
+	out     string
+	reports []string
+	saw     []string
+	edited  bool
+}
+
+func (o outcome) String() string {
+	return fmt.Sprintf("edited %t\nout %.3000q\nreports\n%s\nsaw\n%s", o.edited, o.out, strings.Join(o.reports, "\n"), strings.Join(o.saw, "\n"))
+}
+
+// rewriteAll returns the outcome, and the Rewriter, closed.
+func rewriteAll(t testing.TB, o Options, begin func(*Rewriter), chunks ...string) (res outcome, r *Rewriter) {
+	t.Helper()
+	o.Report = func(r rules.Resource, d rules.Decision) {
+		res.reports = append(res.reports, fmt.Sprint(r.Kind, " ", r.URL, " ", d))
+	}
+	o.Saw = func(url string) { res.saw = append(res.saw, strings.Clone(url)) }
+	var out bytes.Buffer
+	r = New(&out, o)
+	if begin != nil {
+		begin(r)
+	}
+	for _, c := range chunks {
+		if n, err := r.Write([]byte(c)); n != len(c) || err != nil {
+			t.Fatalf("Write = %d, %v; want %d, nil", n, err, len(c))
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	res.out, res.edited = out.String(), r.Edited()
+	return res, r
+}
+
+// equals compares reports as a set: where several readings go on, their order depends on how a document is cut.
+func (o outcome) equals(p outcome) bool {
+	slices.Sort(o.reports)
+	slices.Sort(p.reports)
+	return o.out == p.out && o.edited == p.edited && slices.Equal(o.reports, p.reports) && slices.Equal(o.saw, p.saw)
+}
+
+// earlier returns how doc is rewritten, nil if that cannot be kept.
+func earlier(t testing.TB, o Options, doc string) *Earlier {
+	t.Helper()
+	want, _ := rewriteAll(t, o, nil, doc)
+	got, r := rewriteAll(t, o, (*Rewriter).Keep, doc)
+	if !got.equals(want) {
+		t.Fatalf("taken down:\n%v\nwant\n%v", got, want)
+	}
+	return r.Kept()
+}
+
+// followed checks that doc comes out the same behind e, and returns how many of its bytes were not read.
+func followed(t testing.TB, o Options, e *Earlier, doc string, chunks ...string) int {
+	t.Helper()
+	want, _ := rewriteAll(t, o, nil, doc)
+	got, r := rewriteAll(t, o, func(r *Rewriter) { r.Follow(e) }, chunks...)
+	if !got.equals(want) {
+		t.Fatalf("%q\ngot  %v\nwant %v", doc, got, want)
+	}
+	return r.Followed()
+}
+
+// change returns doc with some parts of it replaced, doubled, moved or gone.
+func change(rnd *rand.Rand, doc string, other []string) string {
+	for range 1 + rnd.IntN(4) {
+		i := rnd.IntN(len(doc) + 1)
+		j := min(len(doc), i+rnd.IntN(1<<rnd.IntN(12)))
+		part := doc[i:j]
+		switch rnd.IntN(6) {
+		case 0:
+			doc = doc[:i] + doc[j:]
+		case 1:
+			doc = doc[:j] + part + doc[j:]
+		case 2:
+			doc = doc[:i] + strings.Repeat("x", len(part)) + doc[j:]
+		case 3:
+			k := rnd.IntN(len(doc) + 1)
+			doc = doc[:k] + part + doc[k:]
+		case 4:
+			doc = doc[:i] + other[rnd.IntN(len(other))] + doc[j:]
+		case 5:
+			doc = doc[:i] + other[rnd.IntN(len(other))] + doc[i:]
+		}
+	}
+	return doc
+}
+
+var changes = []string{
+	"<script>", "</script>", "<!--", "-->", "<style>", "</style>", `"`, "'", ">", "<", "<svg>", "</svg>", "<p>", "</p>", "<b>", "</b>", "<table>", "</table>",
+	"<template>", "</template>", "<select>", "<noscript>", "</noscript>", "<title>", "</title>", `<base href="http://tracker.test/">`, "<math><mi>",
+	"<a href=/>", "</a>", "<frameset>", "<textarea>", "</div>", "<div>", "<li>", "<button>", "<meta charset=iso-2022-jp>", `<img src="http://tracker.test/x">`,
+	"<h1>", "<form>", "</form>", "<![CDATA[", "]]>", "</body>", "<nobr>", "<body><html>", "\x00", "é", "<iframe srcdoc=\"<script src=//tracker.test/x>\">",
+}
+
+// Pages that were seen before come out the same again, and so do pages in which something else stands.
+func TestPagesLikeEarlierOnes(t *testing.T) {
+	pages := shared.Pages(t)
+	p := policy(t, "block_active")
+	rnd := rand.New(rand.NewPCG(1, 2))
+	kept, total, again, changed := 0, 0, 0, 0
+	for i, page := range pages {
+		doc := string(page.Body)
+		o := Options{Policy: p, Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=" + page.Charset, Head: "<script></script>"}
+		e := earlier(t, o, doc)
+		if e == nil {
+			continue
+		}
+		kept++
+		if n := followed(t, o, e, doc, doc); n != len(doc) {
+			t.Fatalf("page %d: %d of %d bytes were followed", i, n, len(doc))
+		}
+		followed(t, o, e, doc, randomChunks(rnd, doc)...)
+		for k, token := range []string{"0123456789abcdef", "a longer one: 0123456789abcdef", "<p>markup</p>"} {
+			at := len(doc) / 4 * (k + 1)
+			next := doc[:at] + token + doc[min(len(doc), at+16):]
+			total += len(next)
+			again += followed(t, o, e, next, pieces(next, 32<<10)...)
+		}
+		for range 3 {
+			next := change(rnd, doc, changes)
+			changed += followed(t, o, e, next, randomChunks(rnd, next)...)
+		}
+		next := string(pages[rnd.IntN(len(pages))].Body)
+		followed(t, o, e, next, next)
+	}
+	t.Logf("%d of %d pages can be kept; of pages with one change %.0f %% of the bytes are followed, of others %d", kept, len(pages), 100*float64(again)/float64(total), changed)
+	if kept < len(pages)*8/10 || again < total*6/10 {
+		t.Error("too few")
+	}
+}
+
+func pieces(doc string, n int) (chunks []string) {
+	for len(doc) > n {
+		chunks, doc = append(chunks, doc[:n]), doc[n:]
+	}
+	return append(chunks, doc)
+}
+
+// What depends on other options is not followed.
+func TestEarlierPageWithOtherOptions(t *testing.T) {
+	doc := `<p><script src="https://tracker.test/x"></script>`
+	page := rules.NewPage("https", "site.test").At("/a/")
+	o := Options{Policy: policy(t, "block"), Page: page, ContentType: "text/html; charset=utf-8"}
+	e := earlier(t, o, doc)
+	for name, change := range map[string]func(*Options){
+		"policy":  func(o *Options) { o.Policy = policy(t, "block") },
+		"host":    func(o *Options) { o.Page = rules.NewPage("https", "tracker.test").At("/a/") },
+		"path":    func(o *Options) { o.Page = o.Page.At("/b/") },
+		"scheme":  func(o *Options) { o.Page = rules.NewPage("http", "site.test").At("/a/") },
+		"charset": func(o *Options) { o.ContentType = "text/html" },
+		"head":    func(o *Options) { o.Head = "<script></script>" },
+		"dialect": func(o *Options) { o.Dialect = new(Dialect) },
+		"limit":   func(o *Options) { o.MaxTag = 100 },
+		"xml":     func(o *Options) { o.XML = true },
+	} {
+		o := o
+		change(&o)
+		if n := followed(t, o, e, doc, doc); n != 0 {
+			t.Errorf("another %s: %d bytes were followed", name, n)
+		}
+	}
+	o.Page = rules.NewPage("https", "site.test").At("/a/")
+	if n := followed(t, o, e, doc, doc); n != len(doc) {
+		t.Errorf("an equal page: %d bytes were followed", n)
+	}
+}
+
+// A document that its reader no longer wants to wait for goes on as it would by itself.
+func TestPartingFromAnEarlierPage(t *testing.T) {
+	doc := strings.Repeat(`<p>one two three</p><img src="https://tracker.test/x">`, 200)
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8"}
+	e := earlier(t, o, doc)
+	o.Report, o.Saw = func(rules.Resource, rules.Decision) {}, func(string) {}
+	for _, n := range []int{0, 10, 500, 1020, 1030, 5000, 9000, len(doc)} {
+		var alone, behind bytes.Buffer
+		a := New(&alone, o)
+		b := New(&behind, o)
+		if !b.Follow(e) {
+			t.Fatal("it does not follow")
+		}
+		for _, r := range []*Rewriter{a, b} {
+			if _, err := io.WriteString(r, doc[:n]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if behind.Len() > 0 {
+			t.Fatalf("at %d something is written before the documents part", n)
+		}
+		if err := b.Part(); err != nil {
+			t.Fatal(err)
+		}
+		if alone.String() != behind.String() {
+			t.Fatalf("at %d:\ngot  %q\nwant %q", n, behind.String(), alone.String())
+		}
+		for _, r := range []*Rewriter{a, b} {
+			if _, err := io.WriteString(r, doc[n:]); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if alone.String() != behind.String() {
+			t.Fatalf("after %d:\ngot  %q\nwant %q", n, behind.String(), alone.String())
+		}
+	}
+}
+
+// FuzzFollow checks that a document comes out the same whatever was seen before it.
+func FuzzFollow(f *testing.F) {
+	for i, tt := range elementTests {
+		f.Add(expand(tt.in, "")+"<p>one</p><p>two</p>", uint64(i))
+	}
+	for i, tt := range inlineTests {
+		f.Add("<p>one</p><script>"+tt.script+"</script><p>two</p>", uint64(i))
+	}
+	for i, c := range changes {
+		f.Add("<!DOCTYPE html><html><head><title>x</title></head><body><div><b><p>one"+c+"</p>two</div><table><tr><td>x", uint64(i))
+	}
+	p := policy(f, "block")
+	page := rules.NewPage("https", "site.test")
+	f.Fuzz(func(t *testing.T, doc string, seed uint64) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		o := Options{Policy: p, Page: page, ContentType: "text/html; charset=utf-8", every: 1 + rnd.IntN(16)}
+		if seed&1 != 0 {
+			o.Head = "<script></script>"
+		}
+		e := earlier(t, o, doc)
+		if e == nil {
+			return
+		}
+		if n := followed(t, o, e, doc, randomChunks(rnd, doc)...); n != len(doc) {
+			t.Fatalf("%q: %d of %d bytes were followed", doc, n, len(doc))
+		}
+		for range 3 {
+			next := change(rnd, doc, changes)
+			followed(t, o, e, next, randomChunks(rnd, next)...)
+			followed(t, o, e, next, next)
+		}
+	})
+}

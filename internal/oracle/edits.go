@@ -196,7 +196,12 @@ func (c *checker) tag(name string, start, end int) (script *Edit) {
 // css checks references that were put out of use.
 func (c *checker) css(edits []Edit) {
 	for _, e := range edits {
-		if e.Text != "data:," {
+		kinds := []rules.Kind{rules.KindImage, rules.KindFont}
+		switch e.Text {
+		case "data:,":
+		case "about:invalid#":
+			kinds = []rules.Kind{rules.KindStyle} // of an @import
+		default:
 			c.report(e, "in a style sheet")
 			continue
 		}
@@ -204,7 +209,7 @@ func (c *checker) css(edits []Edit) {
 		if n := bytes.IndexAny(url, `"')`); n >= 0 {
 			url = url[:n]
 		}
-		if !c.decide(html.UnescapeString(strings.TrimSpace(string(url))), rules.KindImage, rules.KindStyle, rules.KindFont) {
+		if !c.decide(html.UnescapeString(strings.TrimSpace(string(url))), kinds...) {
 			c.report(e, "not a blocked reference")
 		}
 	}

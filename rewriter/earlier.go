@@ -61,6 +61,7 @@ const (
 	probeLen      = 32
 	lookahead     = 4       // what stands behind a < has been looked at before the < is passed
 	maxEarlier    = 1 << 20 // bytes of what is remembered of a document
+	maxCompared   = 512     // open and formatting elements at a junction
 )
 
 // Size is about how many bytes e takes.
@@ -136,7 +137,9 @@ func (rec *recorder) begin(o *Options) {
 	rec.e = e
 	if next := o.Report; next != nil {
 		o.Report = func(res rules.Resource, d rules.Decision) {
-			next(res, d)
+			if next(res, d); rec.e != e {
+				return
+			}
 			res.URL, d.Host = strings.Clone(res.URL), strings.Clone(d.Host)
 			e.reports = append(e.reports, report{res, d})
 			e.size += len(res.URL) + len(d.Host) + 256
@@ -144,7 +147,9 @@ func (rec *recorder) begin(o *Options) {
 	}
 	if next := o.Saw; next != nil {
 		o.Saw = func(url string) {
-			next(url)
+			if next(url); rec.e != e {
+				return
+			}
 			e.saw = append(e.saw, strings.Clone(url))
 			e.size += len(url) + 16
 		}
@@ -170,7 +175,7 @@ func (rec *recorder) emit(r *Rewriter, hold int) {
 // settled puts a junction where the reader stands, if there may be one.
 func (rec *recorder) settled(r *Rewriter) {
 	e := rec.e
-	if r.coder != nil || r.squeezed || r.readings[0].tree.lost || e.size+len(e.out) > maxEarlier {
+	if r.coder != nil || r.readings[0].tree.lost || e.size+len(e.out) > maxEarlier {
 		rec.e = nil
 		return
 	}
@@ -182,6 +187,9 @@ func (rec *recorder) settled(r *Rewriter) {
 		return
 	}
 	rd := &r.readings[0]
+	if len(rd.tree.stack)+len(rd.tree.formatting) > maxCompared {
+		return
+	}
 	m := junction{in: int(r.offset), out: len(e.out), edits: len(e.edits), reports: len(e.reports), saw: len(e.saw),
 		roles: rd.roles, early: rd.early, offBody: r.offBody, page: r.page, base: r.base, charset: r.charset}
 	m.tree.copyFrom(&rd.tree)
@@ -193,11 +201,11 @@ func (rec *recorder) settled(r *Rewriter) {
 func (rec *recorder) end(r *Rewriter) *Earlier {
 	e := rec.e
 	rec.e = nil
-	if e == nil || r.err != nil || r.readings[0].tree.spent > spentFree/2 {
+	if t := &r.readings[0].tree; e == nil || r.err != nil || r.coder != nil || t.lost || t.spent > spentFree/2 {
 		return nil
 	}
 	e.in = int(r.offset)
-	e.out = slices.Clip(e.out)
+	e.out = bytes.Clone(e.out) // or its size would not be what is held
 	for i := range e.junctions {
 		m := &e.junctions[i]
 		m.probe = e.input(nil, m, min(m.in+probeLen, e.in))

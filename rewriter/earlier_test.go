@@ -2,6 +2,7 @@ package rewriter
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -76,6 +77,37 @@ func followed(t testing.TB, o Options, e *Earlier, doc string, chunks ...string)
 		t.Fatalf("%q\ngot  %v\nwant %v", doc, got, want)
 	}
 	return r.Followed()
+}
+
+// flushed checks that doc comes out the same behind e if it is flushed after any of its chunks.
+func flushed(t testing.TB, o Options, e *Earlier, doc string, chunks []string) {
+	t.Helper()
+	for at := range chunks {
+		var alone, behind bytes.Buffer
+		a, b := New(&alone, o), New(&behind, o)
+		b.Follow(e)
+		for n, c := range chunks {
+			for _, r := range []*Rewriter{a, b} {
+				if _, err := io.WriteString(r, c); err != nil {
+					t.Fatal(err)
+				}
+				if n == at {
+					if err := r.Flush(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if n == at && behind.String() != alone.String() {
+				t.Fatalf("%q flushed behind %d chunks:\ngot  %q\nwant %q", doc, n+1, behind.String(), alone.String())
+			}
+		}
+		if err := errors.Join(a.Close(), b.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if behind.String() != alone.String() {
+			t.Fatalf("%q flushed behind %d chunks:\ngot  %q\nwant %q", doc, at+1, behind.String(), alone.String())
+		}
+	}
 }
 
 // change returns doc with some parts of it replaced, doubled, moved or gone.
@@ -224,6 +256,24 @@ func TestPartingFromAnEarlierPage(t *testing.T) {
 	}
 }
 
+// What came of a page while memory was used up is not what comes of it later.
+func TestPageTakenDownWithoutMemory(t *testing.T) {
+	doc := "<p>one<script>" + strings.Repeat("a = 1;\n", 1<<10) + "</script><p>two"
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8", Budget: NewBudget(2 << 10)}
+	_, r := rewriteAll(t, o, (*Rewriter).Keep, pieces(doc, 1<<10)...)
+	if e := r.Kept(); e != nil {
+		t.Fatalf("it is kept: %q", e.out)
+	}
+	o.Budget = nil
+	_, r = rewriteAll(t, o, (*Rewriter).Keep, pieces(doc, 1<<10)...)
+	if r.Kept() == nil {
+		t.Fatal("it is not kept with memory for it")
+	}
+}
+
+// fuzzTypes are content types of documents whose encoding is found in different ways.
+var fuzzTypes = []string{"text/html", "text/html; charset=iso-2022-jp", "text/html; charset=windows-1251"}
+
 // FuzzFollow checks that a document comes out the same whatever was seen before it.
 func FuzzFollow(f *testing.F) {
 	for i, tt := range elementTests {
@@ -240,6 +290,9 @@ func FuzzFollow(f *testing.F) {
 	f.Fuzz(func(t *testing.T, doc string, seed uint64) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		o := Options{Policy: p, Page: page, ContentType: "text/html; charset=utf-8", every: 1 + rnd.IntN(16)}
+		if n := seed >> 1 % 8; n < uint64(len(fuzzTypes)) {
+			o.ContentType = fuzzTypes[n]
+		}
 		if seed&1 != 0 {
 			o.Head = "<script></script>"
 		}
@@ -254,6 +307,7 @@ func FuzzFollow(f *testing.F) {
 			next := change(rnd, doc, changes)
 			followed(t, o, e, next, randomChunks(rnd, next)...)
 			followed(t, o, e, next, next)
+			flushed(t, o, e, next, randomChunks(rnd, next))
 		}
 	})
 }

@@ -384,6 +384,7 @@ func (r *Rewriter) settle() {
 	}
 	// The common budget is used up: what is held is decided now, as if it were over its own limit.
 	r.squeezed = true
+	r.taken.e = nil // what comes of it now is of no use to later documents
 	r.in = r.buf
 	r.run()
 	r.settle()

@@ -193,7 +193,10 @@ func (f *finder) element(n *html.Node) {
 	case "math":
 		return
 	}
-	f.attrs(n, rules.KindFetch, "attributionsrc")
+	switch n.Data {
+	case "a", "area", "img", "script": // Attribution Reporting, 3
+		f.attrs(n, rules.KindFetch, "attributionsrc")
+	}
 	switch n.Data {
 	case "script":
 		f.script(n, "src")

@@ -57,8 +57,7 @@ func (rw *responseWriter) recall() {
 	if len(g.Plus)+len(g.Minus) > 0 || len(rw.r.Header["Authorization"]) > 0 || httpguts.HeaderValuesContainsToken(rw.gathered.header["Cache-Control"], "no-store") {
 		return
 	}
-	u := originalURL(rw.r)
-	key := maphash.Comparable(earlierSeed, pageKey{rw.policy, rw.page.Scheme(), rw.page.Host(), u.EscapedPath(), u.RawQuery, rw.gathered.header.Get("Content-Type")})
+	key := maphash.Comparable(earlierSeed, pageKey{rw.policy, rw.page.Scheme(), rw.page.Host(), rw.url.EscapedPath(), rw.url.RawQuery, rw.gathered.header.Get("Content-Type")})
 	pages := earlierPages()
 	if pages == nil {
 		return

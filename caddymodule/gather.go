@@ -177,5 +177,5 @@ func (rw *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err := rw.letGoNow(); err != nil {
 		return nil, nil, err
 	}
-	return rw.rc.Hijack()
+	return http.NewResponseController(rw.inner).Hijack()
 }

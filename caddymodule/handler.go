@@ -4,7 +4,6 @@ package caddymodule
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -389,14 +388,13 @@ func isRevision(s string) bool {
 	})
 }
 
-type nestedKey struct{}
-
 // ServeHTTP enforces consent on the request and on what next answers.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if h.shared != nil {
 		h = h.shared
 	}
-	if r.Context().Value(nestedKey{}) != nil {
+	v := visitorOf(r)
+	if v != nil && v.served {
 		if h.nested.CompareAndSwap(false, true) {
 			h.logger.Warn("consent stands twice on the way of a request; the inner one does nothing: remove one of the two directives")
 		}
@@ -405,30 +403,29 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	h.warnCacheOutside(r)
 	page := h.page(r)
 	state := h.readState(r)
-	h.expose(r, state)
-	if rest, ok := h.endpointPath(r); ok {
+	v = h.expose(r, v, state)
+	u := originalURL(r)
+	if rest, ok := h.endpointPath(u); ok {
 		return h.serveEndpoint(w, r, page, state, rest)
 	}
 	policy := h.site().For(state.Grants)
+	v.served = true
+	defer func() { v.served = false }()
 	if r.Method == http.MethodConnect {
 		return h.serveConnect(w, r, next, page, policy, state)
 	}
 	if h.collector(w, r, page, policy, state) {
 		return nil
 	}
-	rec := newRecord(h, r, state)
-	ctx := context.WithValue(r.Context(), nestedKey{}, true)
-	rw := &responseWriter{inner: w, h: h, r: r, rec: rec, policy: policy, page: page, rc: http.NewResponseController(w)}
-	var undo func()
+	rw := &responseWriter{inner: w, h: h, r: r, url: u, record: record{h: h, r: r, state: state}, policy: policy, page: page}
+	rec := &rw.record
+	rw.rec = rec
 	if h.shadow {
 		rw.countRequestCookies()
-		r = r.WithContext(ctx)
 	} else {
-		r = r.WithContext(ctx)
-		undo = rw.scrubRequest(r)
-		defer undo()
+		rw.scrubRequest()
+		defer rw.restoreRequest()
 	}
-	rw.r = r
 
 	done := false
 	defer func() {
@@ -503,9 +500,9 @@ func firstValue(v string) string {
 	return strings.TrimSpace(v)
 }
 
-// endpointPath returns what follows the endpoint in the request's original path.
-func (h *Handler) endpointPath(r *http.Request) (string, bool) {
-	rest, ok := strings.CutPrefix(originalURL(r).Path, h.Endpoint)
+// endpointPath returns what follows the endpoint in the path of a request's original URL.
+func (h *Handler) endpointPath(u *url.URL) (string, bool) {
+	rest, ok := strings.CutPrefix(u.Path, h.Endpoint)
 	if !ok || rest != "" && rest[0] != '/' {
 		return "", false
 	}

@@ -15,22 +15,41 @@ import (
 	"github.com/caddy-consent/caddy-consent/rules/consent"
 )
 
-// scrubRequest takes from the request what the upstream must not see or use, and returns what
-// puts it back, since handlers after an error see the same request.
-func (rw *responseWriter) scrubRequest(r *http.Request) (undo func()) {
-	saved := make(map[string][]string, 5)
-	save := func(k string) {
-		if v, ok := r.Header[k]; ok {
-			saved[k] = v
+// savedLine is a line of the request's header as the client sent it.
+type savedLine struct {
+	name   string
+	values []string
+	there  bool
+}
+
+// save notes lines of the request's header before they change, each once.
+func (rw *responseWriter) save(names ...string) {
+	for _, k := range names {
+		v, ok := rw.r.Header[k]
+		rw.savedLines[rw.saved] = savedLine{k, v, ok}
+		rw.saved++
+	}
+}
+
+// restoreRequest puts back what scrubRequest took, since handlers after an error see the same request.
+func (rw *responseWriter) restoreRequest() {
+	for _, l := range rw.savedLines[:rw.saved] {
+		if l.there {
+			rw.r.Header[l.name] = l.values
 		} else {
-			saved[k] = nil
+			delete(rw.r.Header, l.name)
 		}
 	}
+}
+
+// scrubRequest takes from the request what the upstream must not see or use.
+func (rw *responseWriter) scrubRequest() {
+	r := rw.r
 	rw.saw = rw.h.saw(r)
 	if lines := r.Header["Cookie"]; len(lines) > 0 {
 		out := rw.scrubCookies(lines)
 		if !slices.Equal(out, lines) {
-			save("Cookie")
+			rw.save("Cookie")
 			rw.cookies = lines
 			if len(out) == 0 {
 				delete(r.Header, "Cookie")
@@ -41,31 +60,25 @@ func (rw *responseWriter) scrubRequest(r *http.Request) (undo func()) {
 	}
 	rw.docRequest = mayBeDocument(r)
 	if rw.sheetRequest = mayBeSheet(r); rw.sheetRequest && !rw.docRequest {
-		rw.scrubSheetRequest(r, save)
+		rw.scrubSheetRequest()
 	}
 	if rw.docRequest {
-		save("If-None-Match")
-		save("If-Modified-Since")
+		rw.save("If-None-Match", "If-Modified-Since")
 		rw.suffix = rw.variant()
 		rw.scrubValidators(r)
 		if !rw.untouched() {
-			save("Accept-Encoding")
-			r.Header["Accept-Encoding"] = []string{"identity"}
-			save("Range")
-			save("If-Range")
-			r.Header.Del("Range")
-			r.Header.Del("If-Range")
+			rw.askForWhole()
 		}
 	}
-	return func() {
-		for k, v := range saved {
-			if v == nil {
-				delete(r.Header, k)
-			} else {
-				r.Header[k] = v
-			}
-		}
-	}
+}
+
+// askForWhole makes the upstream send all of what is to be read, uncompressed.
+func (rw *responseWriter) askForWhole() {
+	rw.save("Accept-Encoding", "Range", "If-Range")
+	h := rw.r.Header
+	h["Accept-Encoding"] = []string{"identity"}
+	delete(h, "Range")
+	delete(h, "If-Range")
 }
 
 // scrubCookies returns the Cookie lines without the cookies that are not allowed.
@@ -122,6 +135,23 @@ func (rw *responseWriter) variant() string {
 		return ""
 	}
 	g := rw.policy.Grants()
+	rs := rw.h.live.current.Load()
+	if len(g.Plus)+len(g.Minus) > 0 || g.GPC || rw.policy.Site() != rs.site {
+		return rw.h.newVariant(rw.policy)
+	}
+	at := &rs.variants[g.Allowed]
+	v := at.Load()
+	if v == nil {
+		made := rw.h.newVariant(rw.policy)
+		v = &made
+		at.Store(v)
+	}
+	return *v
+}
+
+// newVariant is variant for a policy.
+func (h *Handler) newVariant(p *rules.Policy) string {
+	g := p.Grants()
 	f := fnv.New64a()
 	key := append(make([]byte, 0, 512), byte(g.Allowed))
 	for _, ids := range [][]string{g.Plus, g.Minus} {
@@ -133,9 +163,9 @@ func (rw *responseWriter) variant() string {
 	if g.GPC {
 		key = append(key, 'g')
 	}
-	key = append(key, rw.policy.Site().Catalogue().Version()...)
-	key = append(key, rw.policy.Site().Fingerprint()...)
-	_, _ = f.Write(append(key, rw.h.markup...))
+	key = append(key, p.Site().Catalogue().Version()...)
+	key = append(key, p.Site().Fingerprint()...)
+	_, _ = f.Write(append(key, h.markup...))
 	return "-c" + strconv.FormatUint(f.Sum64()&0xffffffffff, 36)
 }
 
@@ -204,12 +234,8 @@ func (rw *responseWriter) documentHeader(all, changes bool) {
 	}
 	rw.secondLayer()
 	h := rw.Header()
-	rw.h.expireCookies(h, rw.page, rw.policy, rw.cookies, originalURL(rw.r).EscapedPath())
-	for _, v := range []string{"Cookie", "Sec-GPC"} {
-		if !httpguts.HeaderValuesContainsToken(h["Vary"], v) && !httpguts.HeaderValuesContainsToken(h["Vary"], "*") {
-			h["Vary"] = append(h["Vary"], v)
-		}
-	}
+	rw.h.expireCookies(h, rw.page, rw.policy, rw.cookies, rw.url.EscapedPath())
+	h["Vary"] = vary(h["Vary"])
 	privateCache(h)
 	if !all {
 		if etag := h.Get("Etag"); etag != "" && rw.suffix != "" && strings.HasSuffix(etag, `"`) && len(etag) > 1 {
@@ -226,6 +252,19 @@ func (rw *responseWriter) documentHeader(all, changes bool) {
 			h.Del(k)
 		}
 	}
+}
+
+// vary adds to the values of Vary what a document depends on (RFC 9110, 12.5.5).
+func vary(values []string) []string {
+	if len(values) == 0 {
+		return []string{"Cookie", "Sec-GPC"}
+	}
+	for _, v := range []string{"Cookie", "Sec-GPC"} {
+		if !httpguts.HeaderValuesContainsToken(values, v) && !httpguts.HeaderValuesContainsToken(values, "*") {
+			values = append(values, v)
+		}
+	}
+	return values
 }
 
 var digests = []string{"Content-Md5", "Digest", "Content-Digest", "Repr-Digest"}
@@ -248,16 +287,16 @@ func privateCache(h http.Header) {
 	for _, k := range []string{"Cdn-Cache-Control", "Surrogate-Control", "Expires"} {
 		h.Del(k)
 	}
-	kept := []string{"private", "no-cache"}
+	kept := "private, no-cache"
 	for _, v := range h["Cache-Control"] {
 		for d := range strings.SplitSeq(v, ",") {
 			switch d = strings.TrimSpace(d); strings.ToLower(d) {
 			case "no-store", "no-transform", "must-revalidate":
-				kept = append(kept, d)
+				kept += ", " + d
 			}
 		}
 	}
-	h["Cache-Control"] = []string{strings.Join(kept, ", ")}
+	h["Cache-Control"] = []string{kept}
 }
 
 // filterHeader removes cookies and references that are not allowed from a header, informational

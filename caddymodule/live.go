@@ -55,7 +55,10 @@ func (key catalogueKey) release() {
 type ruleset struct {
 	site *rules.Site
 	key  catalogueKey
-	csp  [rules.All + 1]atomic.Pointer[hostSources] // of the visitors without exceptions
+
+	// Of the visitors without exceptions, found once: the hosts of the second layer, and what variant returns.
+	csp      [rules.All + 1]atomic.Pointer[hostSources]
+	variants [rules.All + 1]atomic.Pointer[string]
 }
 
 // newRuleset compiles a site against the files as they are now.

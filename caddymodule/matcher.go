@@ -114,7 +114,7 @@ func (m *MatchConsent) MatchWithError(r *http.Request) (bool, error) {
 	if v == nil || m.shared != nil && v.h != m.shared {
 		st := m.shared.readState(r)
 		if v == nil {
-			m.shared.expose(r, st)
+			m.shared.expose(r, nil, st)
 		}
 		return st.Grants.Allowed&m.all == m.all, nil
 	}

@@ -25,7 +25,10 @@ type metrics struct {
 	csp       *prometheus.CounterVec // result
 	seconds   prometheus.Histogram
 
-	counter [rules.Kinds][rules.All + 1][2]atomic.Pointer[prometheus.Counter] // of resources, found once
+	// Found once.
+	cookiesSet, cookiesSent, bytesIn, bytesOut, bytesSame prometheus.Counter
+
+	counter [rules.Kinds][rules.All + 1][2]atomic.Pointer[prometheus.Counter] // of resources
 }
 
 // newMetrics registers the counters, or finds those that another site of the same configuration
@@ -54,6 +57,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			return nil, err
 		}
 	}
+	m.cookiesSet, m.cookiesSent = m.cookies.WithLabelValues("set"), m.cookies.WithLabelValues("sent")
+	m.bytesIn, m.bytesOut, m.bytesSame = m.bytes.WithLabelValues("in"), m.bytes.WithLabelValues("out"), m.bytes.WithLabelValues("same")
 	var err error
 	m.seconds, err = register[prometheus.Histogram](reg, prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: "caddy", Subsystem: "consent", Name: "rewrite_seconds",
@@ -104,12 +109,12 @@ func (m *metrics) response(rec *record, cause, how string) {
 	if cause != "" {
 		m.failures.WithLabelValues(cause, how).Inc()
 	}
-	m.cookies.WithLabelValues("set").Add(float64(rec.setCookies.count))
-	m.cookies.WithLabelValues("sent").Add(float64(rec.reqCookies.count))
+	m.cookiesSet.Add(float64(rec.setCookies.count))
+	m.cookiesSent.Add(float64(rec.reqCookies.count))
 	if rec.bytesIn > 0 {
-		m.bytes.WithLabelValues("in").Add(float64(rec.bytesIn))
-		m.bytes.WithLabelValues("out").Add(float64(rec.bytesOut))
-		m.bytes.WithLabelValues("same").Add(float64(rec.bytesSame))
+		m.bytesIn.Add(float64(rec.bytesIn))
+		m.bytesOut.Add(float64(rec.bytesOut))
+		m.bytesSame.Add(float64(rec.bytesSame))
 		m.seconds.Observe(rec.rewriting().Seconds())
 	}
 }

@@ -2,7 +2,9 @@ package caddymodule
 
 import (
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/ristretto/v2"
 
@@ -14,14 +16,21 @@ import (
 // every request.
 type pageCache struct {
 	mu    sync.RWMutex // between use and close
-	cache *ristretto.Cache[string, *rules.Page]
+	cache *ristretto.Cache[string, *namedPage]
+	last  atomic.Pointer[namedPage] // most sites have one host
+}
+
+// namedPage is a page with what requests call it.
+type namedPage struct {
+	scheme, host string
+	page         *rules.Page
 }
 
 // maxPages bounds the hosts of a site that are remembered.
 const maxPages = 1 << 10
 
 func newPageCache() (*pageCache, error) {
-	c, err := ristretto.NewCache(&ristretto.Config[string, *rules.Page]{NumCounters: 10 * maxPages, MaxCost: maxPages, BufferItems: 64, IgnoreInternalCost: true})
+	c, err := ristretto.NewCache(&ristretto.Config[string, *namedPage]{NumCounters: 10 * maxPages, MaxCost: maxPages, BufferItems: 64, IgnoreInternalCost: true})
 	if err != nil {
 		return nil, fmt.Errorf("making page cache: %w", err)
 	}
@@ -30,18 +39,22 @@ func newPageCache() (*pageCache, error) {
 
 // get returns the page of that scheme and host.
 func (c *pageCache) get(scheme, host string) *rules.Page {
+	if p := c.last.Load(); p != nil && p.host == host && p.scheme == scheme {
+		return p.page
+	}
 	key := scheme + "://" + host
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if c.cache == nil {
 		return rules.NewPage(scheme, host)
 	}
-	if p, ok := c.cache.Get(key); ok {
-		return p
+	p, ok := c.cache.Get(key)
+	if !ok {
+		p = &namedPage{scheme, strings.Clone(host), rules.NewPage(scheme, host)}
+		c.cache.Set(key, p, 1)
 	}
-	p := rules.NewPage(scheme, host)
-	c.cache.Set(key, p, 1)
-	return p
+	c.last.Store(p)
+	return p.page
 }
 
 // close ends the cache's goroutines.

@@ -38,10 +38,16 @@ func BenchmarkPage(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer c.close()
-	b.Run("remembered", func(b *testing.B) {
+	b.Run("the last", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			c.get("https", "www.shop.example")
+		}
+	})
+	b.Run("remembered", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			c.get("https", [...]string{"shop.example", "www.shop.example"}[i&1])
 		}
 	})
 	b.Run("made", func(b *testing.B) {

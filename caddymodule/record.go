@@ -38,10 +38,6 @@ type record struct {
 	unknown      nameList      // passed though no rule knows them
 }
 
-func newRecord(h *Handler, r *http.Request, st consent.State) *record {
-	return &record{h: h, r: r, state: st}
-}
-
 // loggedResource is one entry of the log line's list. Its strings are copies.
 type loggedResource struct {
 	kind                          rules.Kind
@@ -97,7 +93,7 @@ type nameList struct {
 func (l *nameList) add(name string) {
 	l.count++
 	if len(l.names) < maxNames && !contains(l.names, name) {
-		l.names = append(l.names, strings.Clone(name[:min(len(name), 128)]))
+		l.names = append(l.names, name[:min(len(name), 128)])
 	}
 }
 
@@ -131,11 +127,7 @@ func (rec *record) log(status int) {
 	if !rec.document && blocked == 0 && rec.setCookies.count == 0 {
 		return
 	}
-	if extra, ok := rec.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Add(zap.String("consent_state", rec.state.Status.String()))
-		extra.Add(zap.String("consent_outcome", rec.outcome))
-		extra.Add(zap.Int("consent_blocked", blocked))
-	}
+	rec.accessLog(blocked)
 	ce := rec.h.logger.Check(zapcore.InfoLevel, "response")
 	if ce == nil {
 		return
@@ -163,6 +155,32 @@ func (rec *record) log(status int) {
 		zap.Strings("request_cookie_names", rec.reqCookies.names),
 		zap.Strings("unclassified_cookie_names", rec.unknown.names),
 	)
+}
+
+// accessLog adds to the request's line in the access log, if there is one.
+func (rec *record) accessLog(blocked int) {
+	ctx := rec.r.Context()
+	if s, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); s != nil && s.Logs == nil {
+		return
+	}
+	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Add(zap.Inline(accessFields{rec.state.Status, rec.outcome, blocked})) // each Add takes its time
+	}
+}
+
+// accessFields are ours in the access log.
+type accessFields struct {
+	state   consent.Status
+	outcome string
+	blocked int
+}
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (f accessFields) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("consent_state", f.state.String())
+	enc.AddString("consent_outcome", f.outcome)
+	enc.AddInt("consent_blocked", f.blocked)
+	return nil
 }
 
 func (rec *record) sum(counts [rules.Kinds]int) (n int) {

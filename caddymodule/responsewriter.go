@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,9 +46,9 @@ const (
 // bytes where the header does not say enough, what happens to the body.
 type responseWriter struct {
 	inner  http.ResponseWriter
-	rc     *http.ResponseController
 	h      *Handler
 	r      *http.Request
+	url    *url.URL // the browser's
 	rec    *record
 	policy *rules.Policy
 	page   *rules.Page
@@ -71,6 +72,9 @@ type responseWriter struct {
 
 	sheetRequest bool // the answer will be used as a style sheet
 
+	savedLines [6]savedLine
+	saved      int // of savedLines, those in use
+
 	head     []byte        // of the body, while that is undecided
 	gathered *gathered     // nil where the header is out
 	fed      time.Time     // when the rewriter was last done with what it got
@@ -86,6 +90,8 @@ type responseWriter struct {
 	rewriter *rewriter.Rewriter
 	decoder  *decoder
 	sink     io.Writer // decoder or rewriter
+
+	record record
 }
 
 var errBroken = errors.New("consent: the response is broken off")
@@ -173,7 +179,7 @@ func (rw *responseWriter) body(p []byte) error {
 		rw.lateCookies()
 		_, err := rw.inner.Write(p)
 		if err == nil && rw.incremental {
-			err = rw.rc.Flush()
+			err = rw.flushInner()
 		}
 		return err
 	}
@@ -201,8 +207,11 @@ func (rw *responseWriter) flush() error {
 	if err := rw.letGo(false); err != nil {
 		return err
 	}
-	return rw.rc.Flush()
+	return rw.flushInner()
 }
+
+// flushInner makes the inner writer send what it has.
+func (rw *responseWriter) flushInner() error { return http.NewResponseController(rw.inner).Flush() }
 
 // feed hands p to the decoder or rewriter. cause is set if the body's coding is damaged.
 func (rw *responseWriter) feed(p []byte) (cause string, err error) {
@@ -471,7 +480,7 @@ func (rw *responseWriter) startRewriter(codings []string, o rewriter.Options) {
 		dst = io.Discard
 	}
 	rw.rewriter = rewriterPool.Get().(*rewriter.Rewriter)
-	o.Policy, o.Page, o.Report = rw.policy, rw.page.At(originalURL(rw.r).EscapedPath()), rw.rec.resource
+	o.Policy, o.Page, o.Report = rw.policy, rw.page.At(rw.url.EscapedPath()), rw.rec.resource
 	o.Budget, o.ContentType = heldBudget, rw.Header().Get("Content-Type")
 	rw.rewriter.Reset(dst, o)
 	rw.sink = rw.rewriter
@@ -496,7 +505,7 @@ func (rw *responseWriter) commit(d disposition, outcome string) {
 	}
 	rw.inner.WriteHeader(rw.status)
 	if rw.incremental {
-		_ = rw.rc.Flush()
+		_ = rw.flushInner()
 	}
 }
 
@@ -571,7 +580,9 @@ func (rw *responseWriter) finish() (broken bool) {
 	if rw.aborted {
 		return false
 	}
-	rw.wait(time.Now())
+	if !rw.fed.IsZero() {
+		rw.wait(time.Now())
+	}
 	broken = rw.complete()
 	if !broken && rw.length > 0 && rw.length <= gatherMax && rw.disp == rewrite {
 		rw.h.prompt.note(rw.whole, rw.paused)

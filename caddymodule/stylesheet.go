@@ -97,24 +97,20 @@ func mayBeSheet(r *http.Request) bool {
 
 // scrubSheetRequest prepares the request for a style sheet file: one that is known to be clean is asked
 // for as the visitor does; of any other the whole is needed, uncompressed.
-func (rw *responseWriter) scrubSheetRequest(r *http.Request, save func(string)) {
+func (rw *responseWriter) scrubSheetRequest() {
 	state, _ := rw.h.sheets.get(rw.sheetKey())
 	if state == sheetClean {
 		return
 	}
-	for _, k := range []string{"If-None-Match", "If-Modified-Since", "Accept-Encoding", "Range", "If-Range"} {
-		save(k)
-	}
+	rw.save("If-None-Match", "If-Modified-Since")
 	if state == sheetDirty {
 		rw.suffix = rw.variant()
-		rw.scrubValidators(r)
+		rw.scrubValidators(rw.r)
 	} else {
-		r.Header.Del("If-None-Match")
-		r.Header.Del("If-Modified-Since")
+		rw.r.Header.Del("If-None-Match")
+		rw.r.Header.Del("If-Modified-Since")
 	}
-	r.Header["Accept-Encoding"] = []string{"identity"}
-	r.Header.Del("Range")
-	r.Header.Del("If-Range")
+	rw.askForWhole()
 }
 
 // decideSheet settles what happens to a style sheet file: it passes with its caching as it is, unless
@@ -183,7 +179,7 @@ func (rw *responseWriter) namesThirdParties(text []byte) bool {
 	found := false
 	r := rewriterPool.Get().(*rewriter.Rewriter)
 	defer rewriterPool.Put(r)
-	r.Reset(io.Discard, rewriter.Options{CSS: true, Policy: rw.policy.Site().For(rules.Grants{}), Page: rw.page.At(originalURL(rw.r).EscapedPath()),
+	r.Reset(io.Discard, rewriter.Options{CSS: true, Policy: rw.policy.Site().For(rules.Grants{}), Page: rw.page.At(rw.url.EscapedPath()),
 		ContentType: rw.Header().Get("Content-Type"), Report: func(_ rules.Resource, d rules.Decision) { found = found || d.Action == rules.Block }})
 	if _, err := r.Write(text); err == nil {
 		_ = r.Close()

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -14,7 +13,7 @@ import (
 // filtered like any other's, or one of a forward proxy. Its answer goes out at once and is never wrapped
 // in what could hold it.
 func (h *Handler) serveConnect(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, page *rules.Page, policy *rules.Policy, state consent.State) error {
-	rec := newRecord(h, r, state)
+	rec := &record{h: h, r: r, state: state}
 	rw := &responseWriter{inner: w, h: h, r: r, rec: rec, policy: policy, page: page}
 	if h.shadow {
 		rw.scrubCookies(r.Header["Cookie"])
@@ -28,7 +27,7 @@ func (h *Handler) serveConnect(w http.ResponseWriter, r *http.Request, next cadd
 	}
 	rec.outcome = "passed:connect"
 	t := &tunnelWriter{ResponseWriter: w, filter: rw}
-	err := next.ServeHTTP(t, r.WithContext(context.WithValue(r.Context(), nestedKey{}, true)))
+	err := next.ServeHTTP(t, r)
 	rec.log(t.status)
 	return err
 }

@@ -17,8 +17,9 @@ const (
 
 // visitor is what matchers, placeholders and the handler share of one request.
 type visitor struct {
-	h     *Handler // whose settings the state was read with; nil for the default ones
-	state consent.State
+	h      *Handler // whose settings the state was read with; nil for the default ones
+	state  consent.State
+	served bool // a consent handler is at work on the request, and another one inside of it has nothing to do
 }
 
 const visitorVar = "consent_visitor"
@@ -40,17 +41,18 @@ func visitorOf(r *http.Request) *visitor {
 }
 
 // expose makes the state available to placeholders and matchers, from the first directive or
-// matcher on the request's way that knows it.
-func (h *Handler) expose(r *http.Request, st consent.State) {
-	if v := visitorOf(r); v != nil {
+// matcher on the request's way that knows it. v is what visitorOf returned.
+func (h *Handler) expose(r *http.Request, v *visitor, st consent.State) *visitor {
+	if v != nil {
 		v.h, v.state = h, st
-		return
+		return v
 	}
-	v := &visitor{h, st}
+	v = &visitor{h: h, state: st}
 	caddyhttp.SetVar(r.Context(), visitorVar, v)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(v.placeholder)
 	}
+	return v
 }
 
 // placeholder returns the value of a {http.consent.…} placeholder.

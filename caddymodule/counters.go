@@ -68,8 +68,8 @@ func (h *Handler) countResponse(rec *record) {
 		if cause != "" {
 			n.Failures[cause]++
 		}
-		n.Blocked += uint64(rec.sum(rec.blocked))
-		n.Unclassified += uint64(rec.sum(rec.unclassified))
+		n.Blocked += uint64(rec.blocked.sum())
+		n.Unclassified += uint64(rec.unclassified.sum())
 		n.CookiesSet += uint64(rec.setCookies.count)
 		n.CookiesSent += uint64(rec.reqCookies.count)
 		n.BytesIn += rec.bytesIn

@@ -300,10 +300,15 @@ func privateCache(h http.Header) {
 }
 
 // filterHeader removes cookies and references that are not allowed from a header, informational
-// ones included.
+// ones included. Reports carry the visitor's address and the pages that they visit, so that the endpoints
+// for them count as references.
 func (rw *responseWriter) filterHeader() {
 	h := rw.Header()
+	dropped := false
 	for k, lines := range h {
+		if len(k) > maxFiltered || !filteredLens[len(k)] { // which is all but a few, and cheaper than to compare
+			continue
+		}
 		switch {
 		case strings.EqualFold(k, "Set-Cookie"):
 			rw.setHeader(h, k, rw.filterSetCookie(lines))
@@ -313,9 +318,34 @@ func (rw *responseWriter) filterHeader() {
 			rw.setHeader(h, k, rw.filterURLs(lines, rules.KindNavigation, refreshURL))
 		case strings.EqualFold(k, "Speculation-Rules"):
 			rw.setHeader(h, k, rw.filterURLs(lines, rules.KindPrefetch, func(v string) string { return strings.Trim(firstValue(v), `"`) }))
+		case strings.EqualFold(k, "Reporting-Endpoints"):
+			rw.setHeader(h, k, rw.filterEndpoints(lines))
+		case strings.EqualFold(k, "Report-To"):
+			kept := rw.filterReportTo(lines)
+			dropped = dropped || len(kept) != len(lines)
+			rw.setHeader(h, k, kept)
+		case strings.EqualFold(k, "Content-Security-Policy"), strings.EqualFold(k, "Content-Security-Policy-Report-Only"):
+			rw.setHeader(h, k, rw.filterPolicies(lines))
 		}
 	}
-	rw.filterReporting(h)
+	if dropped && !rw.h.shadow {
+		deleteFold(h, "Nel") // it names a group of Report-To
+	}
+}
+
+// maxFiltered and filteredLens are the lengths of the names of headers that filterHeader looks at.
+const maxFiltered = len("Content-Security-Policy-Report-Only")
+
+var filteredLens = [maxFiltered + 1]bool{len("Link"): true, len("Refresh"): true, len("Report-To"): true, len("Set-Cookie"): true,
+	len("Speculation-Rules"): true, len("Reporting-Endpoints"): true, len("Content-Security-Policy"): true, maxFiltered: true}
+
+// deleteFold deletes a header by its name, however that is written.
+func deleteFold(h http.Header, name string) {
+	for k := range h {
+		if strings.EqualFold(k, name) {
+			delete(h, k)
+		}
+	}
 }
 
 func (rw *responseWriter) setHeader(h http.Header, k string, lines []string) {

@@ -24,8 +24,8 @@ type record struct {
 	edited   bool
 	outcome  string
 
-	blocked      [rules.Kinds]int
-	unclassified [rules.Kinds]int
+	blocked      kindCounts
+	unclassified kindCounts
 	ambiguous    int
 	resources    resourceList
 	bytesIn      uint64        // into decoder and rewriter
@@ -110,20 +110,13 @@ func (rec *record) fail(cause string) {
 // log writes the record: for documents always, for other responses if something was taken from
 // them.
 func (rec *record) log(status int) {
-	blocked := rec.sum(rec.blocked)
+	blocked := rec.blocked.sum()
 	if rec.outcome == "clean" && (rec.edited || blocked > 0) {
 		rec.outcome = "rewritten" // in shadow mode: would have been
 	}
 	rec.h.countResponse(rec)
 	rec.h.seen.note(rec.resources)
-	if list := rec.resources; list != nil {
-		defer func() {
-			clear(list)
-			list = list[:0]
-			resourcePool.Put(&list)
-			rec.resources = nil
-		}()
-	}
+	defer rec.releaseResources()
 	if !rec.document && blocked == 0 && rec.setCookies.count == 0 {
 		return
 	}
@@ -145,8 +138,8 @@ func (rec *record) log(status int) {
 		zap.String("categories", rec.state.Grants.Allowed.String()),
 		zap.Bool("gpc", rec.state.Grants.GPC),
 		zap.Int("blocked", blocked),
-		zap.Object("blocked_kinds", kindCounts(rec.blocked)),
-		zap.Int("unclassified_passed", rec.sum(rec.unclassified)),
+		zap.Object("blocked_kinds", &rec.blocked),
+		zap.Int("unclassified_passed", rec.unclassified.sum()),
 		zap.Int("ambiguous", rec.ambiguous),
 		zap.Array("resources", rec.resources),
 		zap.Int("set_cookies_stripped", rec.setCookies.count),
@@ -183,11 +176,16 @@ func (f accessFields) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return nil
 }
 
-func (rec *record) sum(counts [rules.Kinds]int) (n int) {
-	for _, c := range counts {
-		n += c
+// releaseResources gives the list back.
+func (rec *record) releaseResources() {
+	if rec.resources == nil {
+		return
 	}
-	return n
+	list := rec.resources
+	rec.resources = nil
+	clear(list)
+	list = list[:0]
+	resourcePool.Put(&list)
 }
 
 // requestNames returns the request's original path, without query, and its id.
@@ -199,13 +197,21 @@ func requestNames(r *http.Request) (path, id string) {
 	return path, id
 }
 
-type kindCounts [rules.Kinds]int
+// kindCounts counts resources by kind.
+type kindCounts [rules.Kinds]uint32
+
+func (k *kindCounts) sum() (n int) {
+	for _, c := range k {
+		n += int(c)
+	}
+	return n
+}
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.
-func (k kindCounts) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+func (k *kindCounts) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	for kind, n := range k {
 		if n > 0 {
-			enc.AddInt(rules.Kind(kind).String(), n)
+			enc.AddInt(rules.Kind(kind).String(), int(n))
 		}
 	}
 	return nil

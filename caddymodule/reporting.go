@@ -19,32 +19,6 @@ func (rw *responseWriter) blocks(kind rules.Kind, url string) bool {
 	return d.Action == rules.Block
 }
 
-// filterReporting takes from the headers that name reporting endpoints those that may not be
-// contacted. Reports carry the visitor's address and the pages that they visit.
-func (rw *responseWriter) filterReporting(h http.Header) {
-	dropped := false
-	for k, lines := range h {
-		switch {
-		case strings.EqualFold(k, "Reporting-Endpoints"):
-			rw.setHeader(h, k, rw.filterEndpoints(lines))
-		case strings.EqualFold(k, "Report-To"):
-			kept := rw.filterReportTo(lines)
-			dropped = dropped || len(kept) != len(lines)
-			rw.setHeader(h, k, kept)
-		case strings.EqualFold(k, "Content-Security-Policy"), strings.EqualFold(k, "Content-Security-Policy-Report-Only"):
-			rw.setHeader(h, k, rw.filterPolicies(lines))
-		}
-	}
-	if !dropped || rw.h.shadow {
-		return
-	}
-	for k := range h { // it names a group of Report-To
-		if strings.EqualFold(k, "Nel") {
-			delete(h, k)
-		}
-	}
-}
-
 // filterEndpoints drops the members of Reporting-Endpoints whose URL is blocked (Reporting API, 3.2:
 // a dictionary of strings).
 func (rw *responseWriter) filterEndpoints(lines []string) (kept []string) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // admin asks the process's admin API.
@@ -304,6 +305,43 @@ func TestPlaceholdersOfTheDefaultConfiguration(t *testing.T) {
 		res, _ := mustGet(t, c.url("8080", "/"), "Cookie: "+cookie)
 		if got := [3]string{res.Header.Get("X-Early"), res.Header.Get("X-Late"), res.Header.Get("X-Seen")}; strings.TrimSpace(got[1]) != strings.TrimSpace(want[1]) || got[0] != want[0] || got[2] != want[2] {
 			t.Errorf("%q: %q, want %q", cookie, got, want)
+		}
+	}
+}
+
+// The access log says of each document what consent did with it, in fields that its format can change.
+func TestAccessLog(t *testing.T) {
+	up := startUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, `<p><script src="https://www.google-analytics.com/analytics.js"></script>`)
+	})
+	file := filepath.Join(t.TempDir(), "access.log")
+	c := startCaddy(t, `http://:8080 {
+	log {
+		output file `+file+`
+		format filter {
+			fields {
+				consent_state rename state
+			}
+		}
+	}
+	consent
+	reverse_proxy `+up+`
+}
+`)
+	mustGet(t, c.url("8080", "/"))
+	mustGet(t, c.url("8080", "/"), "Cookie: consent=v1:preferences.statistics.marketing:1764000000")
+	var lines []string
+	for range 500 {
+		text, _ := os.ReadFile(file)
+		if lines = strings.Split(strings.TrimSpace(string(text)), "\n"); len(lines) == 2 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for i, want := range []string{`"state":"undecided","consent_outcome":"rewritten","consent_blocked":1`, `"state":"all","consent_outcome":"all_allowed","consent_blocked":0`} {
+		if i >= len(lines) || !strings.Contains(lines[i], want) {
+			t.Errorf("line %d of\n%s\nlacks %s", i+1, strings.Join(lines, "\n"), want)
 		}
 	}
 }

@@ -83,18 +83,13 @@ func decodeReference(dst, v []byte) ([]byte, int) {
 	if n < len(v) && v[n] == ';' {
 		// The usual ones, then the library that has the table.
 		switch string(v[1:n]) {
-		case "amp":
-			return append(dst, '&'), n + 1
-		case "quot":
-			return append(dst, '"'), n + 1
 		case "apos":
 			return append(dst, '\''), n + 1
-		case "lt":
-			return append(dst, '<'), n + 1
-		case "gt":
-			return append(dst, '>'), n + 1
 		case "semi":
 			return append(dst, ';'), n + 1
+		}
+		if x := legacyNames[string(v[1:n])]; x != 0 {
+			return utf8.AppendRune(dst, x), n + 1
 		}
 		if s := html.UnescapeString(string(v[:n+1])); n > 1 && !strings.HasSuffix(s, ";") {
 			return append(dst, s...), n + 1
@@ -104,11 +99,27 @@ func decodeReference(dst, v []byte) ([]byte, int) {
 	if n < 3 || n > 7 || n < len(v) && v[n] == '=' { // names that need no semicolon have 2 to 6 letters
 		return dst, 0
 	}
-	if s := html.UnescapeString(string(v[:n])); utf8.RuneCountInString(s) == 1 {
-		return append(dst, s...), n
+	if x := legacyNames[string(v[1:n])]; x != 0 {
+		return utf8.AppendRune(dst, x), n
 	}
 	return dst, 0
 }
+
+// legacyNames are the names of references that need no semicolon (HTML Standard, 13.5): those of ASCII, and
+// of U+00A0 to U+00FF in their order.
+var legacyNames = func() map[string]rune {
+	m := map[string]rune{"amp": '&', "AMP": '&', "lt": '<', "LT": '<', "gt": '>', "GT": '>', "quot": '"', "QUOT": '"', "COPY": '©', "REG": '®'}
+	for i, name := range strings.Fields(`
+		nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr
+		deg plusmn sup2 sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest
+		Agrave Aacute Acirc Atilde Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc Iuml
+		ETH Ntilde Ograve Oacute Ocirc Otilde Ouml times Oslash Ugrave Uacute Ucirc Uuml Yacute THORN szlig
+		agrave aacute acirc atilde auml aring aelig ccedil egrave eacute ecirc euml igrave iacute icirc iuml
+		eth ntilde ograve oacute ocirc otilde ouml divide oslash ugrave uacute ucirc uuml yacute thorn yuml`) {
+		m[name] = 0xa0 + rune(i)
+	}
+	return m
+}()
 
 // decodeNumeric decodes &#…; (HTML Standard, 13.2.5.75 to 13.2.5.80).
 func decodeNumeric(dst, v []byte) ([]byte, int) {

@@ -32,6 +32,18 @@ func TestCharacterReferencesInAttributes(t *testing.T) {
 	}
 }
 
+// Every name that needs no semicolon stands for what the library says.
+func TestLegacyNames(t *testing.T) {
+	if len(legacyNames) != 106 {
+		t.Errorf("%d names, the Standard has 106", len(legacyNames))
+	}
+	for name, x := range legacyNames {
+		if n := len(name); n < 2 || n > 6 || html.UnescapeString("&"+name) != string(x) || html.UnescapeString("&"+name+";") != string(x) {
+			t.Errorf("%s: %q, with a semicolon %q; want %q", name, html.UnescapeString("&"+name), html.UnescapeString("&"+name+";"), x)
+		}
+	}
+}
+
 // FuzzEntity compares with x/net/html's tokenizer, and the decoder with the one that keeps offsets.
 func FuzzEntity(f *testing.F) {
 	for _, s := range []string{"?a=1&copy=2&copy;", "&#x41;&#0;&#150;", "&notit;&ampx=&semi;", "&amp&lt&gt;x"} {

@@ -25,7 +25,7 @@ type Page struct {
 // siblings remembers whether hosts below the page's registrable domain have it too, since the
 // public suffix list is slow to ask and pages name the same few hosts again and again: in the lowest
 // bit the answer, in the others the host's hash.
-type siblings [32]atomic.Uint64
+type siblings [128]atomic.Uint64
 
 var siblingSeed = maphash.MakeSeed()
 
@@ -142,7 +142,7 @@ func (p *Page) sameSite(host string) bool {
 	}
 	// A longer public suffix may lie below: bucket.s3.amazonaws.com is no part of amazonaws.com.
 	h := maphash.String(siblingSeed, host)
-	slot := &p.siblings[h>>59]
+	slot := &p.siblings[h>>57]
 	if s := slot.Load(); s>>1 == h>>1 && s != 0 {
 		return s&1 != 0
 	}

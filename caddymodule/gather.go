@@ -14,12 +14,13 @@ import (
 	"github.com/caddy-consent/caddy-consent/rewriter"
 )
 
-// A rewritten document that its upstream delivers at once is gathered, so that it leaves in one piece and
-// with its length, as it came: the connection takes a chunk in two writes. Nothing but next's calls uses
+// A document that its upstream delivers at once is gathered, so that it leaves in one piece and, if it is
+// rewritten, with its length as it came: the connection takes a chunk in two writes. Nothing but next's calls uses
 // the inner writer, so nothing lets go of a document while the upstream is silent. The upstream must have
 // been prompt lately, and after a pause nothing is gathered for a while.
 const (
 	gatherMax      = 256 << 10 // bytes of a document that is gathered, as it comes
+	gatherPass     = 32 << 10  // the same, of one that passes as it is: less is written at once anyway
 	gatherAfter    = 3         // prompt documents in a row
 	gatherAgain    = 50        // documents that are not gathered after one that paused
 	gatherAgainMax = 1000      // the same, if it was so the last times
@@ -69,7 +70,7 @@ var gatherPool = sync.Pool{New: func() any { return new([]byte) }}
 
 // gather begins to hold the document back, if it is likely to be whole at once.
 func (rw *responseWriter) gather() bool {
-	if rw.length <= 0 || rw.length > gatherMax || rw.incremental || rw.flushed || rw.h.prompt.count.Load() < gatherAfter || rw.decoder != nil || len(rw.Header()["Trailer"]) > 0 {
+	if rw.length <= 0 || rw.length > gatherMax || rw.incremental || rw.flushed || rw.prompt.count.Load() < gatherAfter || rw.decoder != nil || len(rw.Header()["Trailer"]) > 0 {
 		return false
 	}
 	room := rw.length + rw.length/4 + 4<<10
@@ -97,6 +98,14 @@ func (rw *responseWriter) wait(now time.Time) {
 	rw.paused = rw.paused || rw.idle > gatherPause
 }
 
+// resume is wait, and lets go of what is gathered behind a pause.
+func (rw *responseWriter) resume(now time.Time) error {
+	if rw.wait(now); rw.paused {
+		return rw.letGoNow()
+	}
+	return nil
+}
+
 // add appends p if there is room for it.
 func (g *gathered) add(p []byte) bool {
 	if len(*g.body)+len(g.rest)+len(p) > g.room {
@@ -109,8 +118,8 @@ func (g *gathered) add(p []byte) bool {
 	return true
 }
 
-// letGo sends the header and what is gathered. If that is the whole document, it has its length
-// (RFC 9110, 8.6).
+// letGo sends the header and what is gathered. If that is the whole of a rewritten document, it has its
+// length (RFC 9110, 8.6); one that passes keeps what it came with.
 func (rw *responseWriter) letGo(whole bool) error {
 	g := rw.gathered
 	if g == nil {
@@ -122,7 +131,7 @@ func (rw *responseWriter) letGo(whole bool) error {
 	late := trailers(h)
 	clear(h)
 	maps.Copy(h, g.header)
-	if whole && late == nil {
+	if whole && late == nil && rw.disp == rewrite {
 		h["Content-Length"] = []string{strconv.Itoa(len(*g.body) + len(g.rest))}
 	}
 	rw.inner.WriteHeader(rw.status)
@@ -155,6 +164,12 @@ func (rw *responseWriter) dropGathered() {
 		rw.gathered = nil
 		gatheredBudget.Book(-g.room)
 	}
+}
+
+// bodyLength returns the length of a body by its header, 0 if that is unknown.
+func bodyLength(h http.Header) int {
+	n, _ := strconv.Atoi(h.Get("Content-Length"))
+	return n
 }
 
 // trailers returns the trailers in a header that are not announced, nil if there are none.

@@ -1,16 +1,19 @@
 package caddymodule
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -366,5 +369,86 @@ func TestHijackedPage(t *testing.T) {
 	})
 	if a := s.get(t); a.StatusCode != http.StatusOK || a.body != "hello" {
 		t.Errorf("%d %q %v", a.StatusCode, a.body, a.err)
+	}
+}
+
+// writes takes a response and counts the pieces that it comes in.
+type writes struct {
+	*httptest.ResponseRecorder
+	pieces []int
+	direct bool
+}
+
+func (w *writes) Write(p []byte) (int, error) {
+	w.pieces = append(w.pieces, len(p))
+	return w.ResponseRecorder.Write(p)
+}
+
+func (w *writes) ReadFrom(src io.Reader) (int64, error) {
+	w.direct = true
+	return io.Copy(w.ResponseRecorder, src)
+}
+
+// Pages of visitors who allow everything leave in one piece too where the upstream is prompt, with the
+// bytes and the length that they came with.
+func TestAllowedPagesLeaveInOnePiece(t *testing.T) {
+	setPause(t, time.Hour)
+	body, _ := page(100)
+	small, _ := page(8)
+	for _, tt := range []struct {
+		name, method, body string
+		length             int
+		send               func(w http.ResponseWriter, body string) error
+		before             func(w http.ResponseWriter, body string) error // on the pages before
+		pieces             int
+		direct, broken     bool
+	}{
+		{name: "an ordinary page", body: body, pieces: 1},
+		{name: "a small page", body: small, pieces: 1},
+		{name: "a page of which nobody knows how it comes", body: body, before: func(http.ResponseWriter, string) error { return nil }, pieces: 4},
+		{name: "a page that was flushed", body: body, pieces: 3, send: func(w http.ResponseWriter, body string) error {
+			return errors.Join(pieces(w, body[:64<<10]), http.NewResponseController(w).Flush(), pieces(w, body[64<<10:]))
+		}},
+		{name: "a page from a file", body: body, direct: true, send: func(w http.ResponseWriter, body string) error {
+			_, err := w.(io.ReaderFrom).ReadFrom(struct{ io.Reader }{strings.NewReader(body)})
+			return err
+		}},
+		{name: "a page that breaks off", body: body[:70<<10], length: len(body), pieces: 1, broken: true, send: func(w http.ResponseWriter, body string) error {
+			return errors.Join(pieces(w, body), errors.New("the upstream has died"))
+		}},
+		{name: "a page that ends too early", body: body[:70<<10], length: len(body), pieces: 1},
+		{name: "a question for the header", method: "HEAD", length: len(body)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t, &Handler{}, nil)
+			serve := func(send func(http.ResponseWriter, string) error) (*writes, error) {
+				w := &writes{ResponseRecorder: httptest.NewRecorder()}
+				r := httptest.NewRequest(cmp.Or(tt.method, "GET"), "/", nil)
+				r.Header.Set("Cookie", strings.TrimPrefix(yes, "Cookie: "))
+				r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, nil)
+				return w, s.h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+					w.Header().Set("Content-Type", "text/html; charset=utf-8")
+					w.Header().Set("Content-Length", fmt.Sprint(cmp.Or(tt.length, len(tt.body))))
+					if send == nil {
+						return pieces(w, tt.body)
+					}
+					return send(w, tt.body)
+				}))
+			}
+			for range gatherAfter {
+				_, _ = serve(tt.before)
+			}
+			w, err := serve(tt.send)
+			if (err != nil) != tt.broken {
+				t.Fatal(err)
+			}
+			if got := w.Body.String(); got != tt.body || w.Header().Get("Content-Length") != fmt.Sprint(cmp.Or(tt.length, len(tt.body))) {
+				t.Errorf("%d bytes of length %s, want %d", len(got), w.Header().Get("Content-Length"), len(tt.body))
+			}
+			if len(w.pieces) != tt.pieces || w.direct != tt.direct {
+				t.Errorf("pieces %v, direct %v", w.pieces, w.direct)
+			}
+			allGivenBack(t)
+		})
 	}
 }

@@ -140,7 +140,8 @@ type Handler struct {
 	counters   *counters
 	leaks      *leakLog
 	seen       *seen
-	prompt     *promptness
+	prompt     *promptness  // of documents that are rewritten
+	promptPass *promptness  // of those that pass as they are
 	leftOut    *atomic.Bool // a policy that would be too long has been reported
 
 	shadow   bool
@@ -194,7 +195,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger(h)
 	h.nested, h.plain, h.leftOut, h.outside = new(atomic.Bool), new(atomic.Bool), new(atomic.Bool), new(atomic.Bool)
 	h.counters, h.leaks, h.sheets, h.seen = newCounters(), newLeakLog(), newSheets(), newSeen()
-	h.prompt = new(promptness)
+	h.prompt, h.promptPass = new(promptness), new(promptness)
 	if h.CookieName == "" {
 		h.CookieName = defaultCookieName
 	}

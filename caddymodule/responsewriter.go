@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -82,6 +81,7 @@ type responseWriter struct {
 	feeding  bool          // the rewriter is at work
 	paused   bool          // next let it wait, or flushed
 	whole    bool          // it was gathered, at least in part
+	prompt   *promptness   // of documents like this one; nil if it is not to be gathered
 
 	earlier    *earlierPage // that the document is compared with
 	earlierKey uint64
@@ -176,6 +176,14 @@ func (rw *responseWriter) body(p []byte) error {
 		rw.feed(p)
 		fallthrough
 	case pass:
+		if rw.prompt != nil {
+			if err := rw.resume(time.Now()); err != nil {
+				return err
+			}
+			_, err := clientWriter{rw}.Write(p)
+			rw.fed = time.Now()
+			return err
+		}
 		rw.lateCookies()
 		_, err := rw.inner.Write(p)
 		if err == nil && rw.incremental {
@@ -221,10 +229,8 @@ func (rw *responseWriter) feed(p []byte) (cause string, err error) {
 	start := time.Now()
 	rw.feeding = true
 	defer func() { rw.feeding = false }()
-	if rw.wait(start); rw.paused {
-		if err := rw.letGoNow(); err != nil {
-			return "", err
-		}
+	if err := rw.resume(start); err != nil {
+		return "", err
 	}
 	_, err = rw.sink.Write(p)
 	rw.fed = time.Now()
@@ -283,7 +289,9 @@ func (rw *responseWriter) send(p []byte) (int, error) {
 	if rw.feeding {
 		rw.rec.waited += time.Since(start)
 	}
-	rw.rec.bytesOut += uint64(n)
+	if rw.disp == rewrite {
+		rw.rec.bytesOut += uint64(n)
+	}
 	if err != nil {
 		err = &writeError{err}
 	}
@@ -297,10 +305,16 @@ func (rw *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 		rw.writeHeader(http.StatusOK)
 	}
 	direct := rw.disp == pass && !rw.aborted
+	var err error
 	if direct {
+		rw.paused = true // to gather would be in the way
+		err = rw.letGo(false)
 		rw.lateCookies()
 	}
 	rw.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
 	if direct {
 		return io.Copy(rw.inner, src)
 	}
@@ -383,6 +397,11 @@ func (rw *responseWriter) decide(first []byte) {
 		return
 	case all:
 		rw.documentHeader(true, false)
+		if !head && !rw.h.shadow {
+			if rw.length = bodyLength(h); rw.length > gatherPass {
+				rw.prompt = rw.h.promptPass
+			}
+		}
 		rw.commit(pass, "all_allowed")
 		return
 	case rw.h.keepsNoTransform(h):
@@ -440,7 +459,7 @@ func (h *Handler) keepsNoTransform(head http.Header) bool {
 // rewriteBody sends the body through the rewriter, or in shadow mode a copy of it.
 func (rw *responseWriter) rewriteBody(codings []string, o rewriter.Options) {
 	rw.startRewriter(codings, o)
-	rw.length, _ = strconv.Atoi(rw.Header().Get("Content-Length"))
+	rw.length = bodyLength(rw.Header())
 	rw.documentHeader(false, true)
 	if rw.h.shadow {
 		rw.commit(observe, "clean")
@@ -449,6 +468,7 @@ func (rw *responseWriter) rewriteBody(codings []string, o rewriter.Options) {
 	if len(codings) > 0 {
 		rw.Header().Del("Content-Encoding")
 	}
+	rw.prompt = rw.h.prompt
 	rw.commit(rewrite, "clean")
 }
 
@@ -499,8 +519,10 @@ func (rw *responseWriter) commit(d disposition, outcome string) {
 		rw.rec.outcome = outcome
 	}
 	rw.sent, rw.lines = true, rw.Header()["Set-Cookie"]
-	if d == rewrite && rw.gather() {
-		rw.recall()
+	if rw.prompt != nil && rw.gather() {
+		if d == rewrite {
+			rw.recall()
+		}
 		return
 	}
 	rw.inner.WriteHeader(rw.status)
@@ -584,8 +606,8 @@ func (rw *responseWriter) finish() (broken bool) {
 		rw.wait(time.Now())
 	}
 	broken = rw.complete()
-	if !broken && rw.length > 0 && rw.length <= gatherMax && rw.disp == rewrite {
-		rw.h.prompt.note(rw.whole, rw.paused)
+	if !broken && rw.prompt != nil && rw.length > 0 && rw.length <= gatherMax {
+		rw.prompt.note(rw.whole, rw.paused)
 	}
 	if err := rw.letGo(!broken); err != nil {
 		broken = true

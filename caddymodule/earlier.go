@@ -13,8 +13,9 @@ import (
 )
 
 // Most visitors of a page get the same bytes, or bytes that differ in a token or two. A page that is asked
-// for again is remembered with how it was rewritten, so that the next one of the same address and choice is
-// compared with it instead of being read. What is compared comes from the upstream for each visitor anew.
+// for again is remembered with how it was rewritten, so that the next one of the same address and choice, or
+// of the same path if its query is new, is compared with it instead of being read. What is compared comes from
+// the upstream for each visitor anew.
 const (
 	earlierBytes = 64 << 20 // for all sites of the process
 	followTries  = 2        // pages in a row that were little like the earlier one, before it is left
@@ -50,39 +51,50 @@ type pageKey struct {
 	contentType               string
 }
 
-// recall lets the rewriter follow an earlier page of the same address and choice, or take this one down.
+// recall lets the rewriter follow an earlier page, or take this one down.
 // The document must be gathered: what is followed does not go out before its end.
 func (rw *responseWriter) recall() {
 	g := rw.policy.Grants()
 	if len(g.Plus)+len(g.Minus) > 0 || len(rw.r.Header["Authorization"]) > 0 || httpguts.HeaderValuesContainsToken(rw.gathered.header["Cache-Control"], "no-store") {
 		return
 	}
-	key := maphash.Comparable(earlierSeed, pageKey{rw.policy, rw.page.Scheme(), rw.page.Host(), rw.url.EscapedPath(), rw.url.RawQuery, rw.gathered.header.Get("Content-Type")})
-	pages := earlierPages()
-	if pages == nil {
+	if earlierPages() == nil {
 		return
 	}
+	key := pageKey{rw.policy, rw.page.Scheme(), rw.page.Host(), rw.url.EscapedPath(), rw.url.RawQuery, rw.gathered.header.Get("Content-Type")}
+	if rw.recallAs(key) || key.query == "" {
+		return
+	}
+	// Links from campaigns, mails and searches come with a query of their own each, to the same page.
+	key.query = ""
+	rw.recallAs(key)
+}
+
+// recallAs is recall by one key. It reports whether the page is known by that.
+func (rw *responseWriter) recallAs(k pageKey) bool {
+	key := maphash.Comparable(earlierSeed, k)
 	rw.earlierKey = key
-	p, ok := pages.Get(key)
+	p, ok := earlierPages().Get(key)
 	switch {
 	case !ok:
 		once := &askedOnce[key%uint64(len(askedOnce))]
 		if tag := uint32(key >> 32); once.Swap(tag) != tag {
-			return
+			return false
 		}
 		rw.renew = 2 * followTries
 	case p.unlike.Load() >= followTries:
 		if p.unlike.Add(1) < p.renew {
-			return
+			return true
 		}
 		rw.renew = min(2*p.renew, renewMax)
 	case rw.rewriter.Follow(p.Earlier):
 		rw.earlier = p
-		return
+		return true
 	default: // it is of a policy that is gone
 		rw.renew = 2 * followTries
 	}
 	rw.rewriter.Keep()
+	return true
 }
 
 // remember takes down what came of it, once the document is complete.

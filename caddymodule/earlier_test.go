@@ -135,23 +135,55 @@ func TestPageSeenBeforeByOthers(t *testing.T) {
 	}
 }
 
+// Links from a campaign have a query each, and lead to one page; where the query says which page it is, each
+// is remembered by itself once it is asked for again.
+func TestPageSeenBeforeWithAnotherQuery(t *testing.T) {
+	body, want := differentLines()
+	s := promptSite(t, servePage(func(r *http.Request) string {
+		if n := r.URL.Query().Get("page"); n != "" {
+			return strings.ReplaceAll(body, "the line of", "on page "+n+", the line of")
+		}
+		return body
+	}))
+	for n := range 10 {
+		if a := s.visit(t, fmt.Sprintf("GET /?click=%d", n)); a.body != want {
+			t.Fatalf("answer %d: %d bytes", n, len(a.body))
+		}
+	}
+	if same := s.same(); same < 8*len(body) {
+		t.Errorf("%d bytes of ten answers were the same", same)
+	}
+	before := s.same()
+	for n := range 10 {
+		for page := range 3 {
+			a := s.visit(t, fmt.Sprintf("GET /?page=%d", page))
+			if a.body != strings.ReplaceAll(want, "the line of", fmt.Sprintf("on page %d, the line of", page)) {
+				t.Fatalf("answer %d of page %d: %d bytes", n, page, len(a.body))
+			}
+		}
+	}
+	if same := s.same() - before; same < 3*7*len(body) {
+		t.Errorf("%d bytes of three pages were the same", same)
+	}
+}
+
 // What must not be stored is not remembered, nor what only some may see.
 func TestPageThatIsNotRemembered(t *testing.T) {
 	body, _ := page(100)
 	for name, tt := range map[string]struct {
 		header, request []string
 	}{
-		"no-store":          {[]string{"Cache-Control: private, No-Store"}, nil},
-		"an authorization":  {nil, []string{"Authorization: Basic eDp5"}},
-		"a visitor's own":   {nil, []string{"Cookie: consent=v1:statistics.+youtube:1790000000"}},
-		"different queries": {nil, []string{"GET /?%d"}},
+		"no-store":         {[]string{"Cache-Control: private, No-Store"}, nil},
+		"an authorization": {nil, []string{"Authorization: Basic eDp5"}},
+		"a visitor's own":  {nil, []string{"Cookie: consent=v1:statistics.+youtube:1790000000"}},
+		"different paths":  {nil, []string{"GET /%d"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := promptSite(t, servePage(func(*http.Request) string { return body }, tt.header...))
 			for n := range 5 {
 				lines := append([]string(nil), tt.request...)
-				if name == "different queries" {
-					lines = []string{fmt.Sprintf("GET /?%d", n)}
+				if name == "different paths" {
+					lines = []string{fmt.Sprintf("GET /%d", n)}
 				}
 				s.visit(t, lines...)
 				if same := s.same(); same != 0 {

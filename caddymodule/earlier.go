@@ -2,11 +2,12 @@ package caddymodule
 
 import (
 	"hash/maphash"
+	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dgraph-io/ristretto/v2"
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-consent/caddy-consent/rewriter"
 	"github.com/caddy-consent/caddy-consent/rules"
@@ -18,15 +19,16 @@ import (
 // the upstream for each visitor anew.
 const (
 	earlierBytes = 64 << 20 // for all sites of the process
-	followTries  = 2        // pages in a row that were little like the earlier one, before it is left
-	renewMax     = 1 << 10  // pages after which it is taken down anew at the latest
+	earlierFor   = 15 * time.Minute
+	followTries  = 2       // pages in a row that were little like the earlier one, before it is left
+	renewMax     = 1 << 10 // pages after which it is taken down anew at the latest
 )
 
 // earlierPage is what is remembered for one address and choice.
 type earlierPage struct {
-	*rewriter.Earlier
-	unlike atomic.Int32 // pages since the last that was like it
-	renew  int32        // so many of them, and it is taken down anew
+	*rewriter.Earlier              // nil if it cannot be kept
+	unlike            atomic.Int32 // pages since the last that was like it
+	renew             int32        // so many of them, and it is taken down anew
 }
 
 // earlierPages are the pages that are remembered. The cache is never closed.
@@ -49,19 +51,20 @@ type pageKey struct {
 	policy                    *rules.Policy
 	scheme, host, path, query string
 	contentType               string
+	watched                   bool // scripts that stay are told of
 }
 
 // recall lets the rewriter follow an earlier page, or take this one down.
 // The document must be gathered: what is followed does not go out before its end.
 func (rw *responseWriter) recall() {
 	g := rw.policy.Grants()
-	if len(g.Plus)+len(g.Minus) > 0 || len(rw.r.Header["Authorization"]) > 0 || httpguts.HeaderValuesContainsToken(rw.gathered.header["Cache-Control"], "no-store") {
+	if rw.personal || rw.r.Method != http.MethodGet || len(g.Plus)+len(g.Minus) > 0 || len(rw.r.Header["Authorization"]) > 0 {
 		return
 	}
 	if earlierPages() == nil {
 		return
 	}
-	key := pageKey{rw.policy, rw.page.Scheme(), rw.page.Host(), rw.url.EscapedPath(), rw.url.RawQuery, rw.gathered.header.Get("Content-Type")}
+	key := pageKey{rw.policy, rw.page.Scheme(), rw.page.Host(), rw.url.EscapedPath(), rw.url.RawQuery, rw.gathered.header.Get("Content-Type"), rw.saw != nil}
 	if rw.recallAs(key) || key.query == "" {
 		return
 	}
@@ -87,7 +90,7 @@ func (rw *responseWriter) recallAs(k pageKey) bool {
 			return true
 		}
 		rw.renew = min(2*p.renew, renewMax)
-	case rw.rewriter.Follow(p.Earlier):
+	case p.Earlier != nil && rw.rewriter.Follow(p.Earlier):
 		rw.earlier = p
 		return true
 	default: // it is of a policy that is gone
@@ -109,9 +112,14 @@ func (rw *responseWriter) remember() {
 		}
 		return
 	}
-	if rw.renew > 0 {
-		if e := rw.rewriter.Kept(); e != nil {
-			earlierPages().Set(rw.earlierKey, &earlierPage{Earlier: e, renew: rw.renew}, int64(e.Size()))
-		}
+	if rw.renew == 0 {
+		return
 	}
+	p, size := &earlierPage{Earlier: rw.rewriter.Kept(), renew: rw.renew}, 128
+	if p.Earlier == nil {
+		p.unlike.Store(followTries) // it cannot be kept, which takes as long each time
+	} else {
+		size += p.Size()
+	}
+	earlierPages().SetWithTTL(rw.earlierKey, p, int64(size), earlierFor)
 }

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"hash/maphash"
 	"net/http"
 	"strings"
 	"sync"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-consent/caddy-consent/rules"
 )
 
 // servePage answers with a page that next makes of the request, whole and at once.
@@ -173,7 +176,9 @@ func TestPageThatIsNotRemembered(t *testing.T) {
 	for name, tt := range map[string]struct {
 		header, request []string
 	}{
-		"no-store":         {[]string{"Cache-Control: private, No-Store"}, nil},
+		"no-store":         {[]string{"Cache-Control: max-age=0, No-Store"}, nil},
+		"private":          {[]string{"Cache-Control: private"}, nil},
+		"a post":           {nil, []string{"POST /"}},
 		"an authorization": {nil, []string{"Authorization: Basic eDp5"}},
 		"a visitor's own":  {nil, []string{"Cookie: consent=v1:statistics.+youtube:1790000000"}},
 		"different paths":  {nil, []string{"GET /%d"}},
@@ -272,4 +277,80 @@ func TestPagesSeenBeforeSideBySide(t *testing.T) {
 		t.Errorf("%d bytes were the same", s.same())
 	}
 	allGivenBack(t)
+}
+
+// A page that ends before the earlier one does is enforced to its end.
+func TestPageShorterThanBefore(t *testing.T) {
+	body := "<!DOCTYPE html><html><head></head><body>" + strings.Repeat("<p>some text of the page</p>\n", 200) +
+		`<div title="` + strings.Repeat("x", 70<<10) + `" data-state="` + strings.Repeat("y", 70<<10) + `">` +
+		`<script src="https://www.google-analytics.com/analytics.js"></script><iframe src="https://www.youtube.com/embed/x"></iframe>`
+	cached := "<!-- cached -->"
+	s := promptSite(t, servePage(func(*http.Request) string { return body + cached }))
+	for range 6 {
+		if a := s.visit(t); strings.Contains(a.body, ` src="https://www.google`) {
+			t.Fatal("not blocked")
+		}
+	}
+	cached = ""
+	if a := s.visit(t); strings.Contains(a.body, ` src="https://www.google`) {
+		t.Errorf("not blocked: %s", a.body[len(a.body)-150:])
+	}
+}
+
+// What a flush made of a page is not what comes of it later.
+func TestPageFlushedBefore(t *testing.T) {
+	first := "<!DOCTYPE html><html><head>"
+	body := first + "<meta charset=iso-2022-jp></head><body>" + strings.Repeat("<p>some text of the page</p>\n", 400)
+	flush := false
+	s := promptSite(t, func(w http.ResponseWriter, r *http.Request) error {
+		if !flush {
+			return servePage(func(*http.Request) string { return body }, "Content-Type: text/html")(w, r)
+		}
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("Content-Length", "11667")
+		_, _ = w.Write([]byte(first))
+		_ = http.NewResponseController(w).Flush()
+		_, err := w.Write([]byte(body[len(first):]))
+		return err
+	})
+	want := s.visit(t).body
+	flush = true
+	s.visit(t)
+	flush = false
+	for n := range 60 {
+		if a := s.visit(t); a.body != want {
+			t.Fatalf("answer %d: %.200s\nwant %.200s", n, a.body, want)
+		}
+	}
+}
+
+// Visitors with and without a consent manager's cookie do not take each other's page out of the memory.
+func TestPageSeenByWatchedVisitors(t *testing.T) {
+	body, want := page(100)
+	s := promptSite(t, servePage(func(*http.Request) string { return body }))
+	for n := range 20 {
+		var lines []string
+		if n%2 == 0 {
+			lines = []string{"Cookie: OptanonConsent=groups=C0001%3A1%2CC0002%3A1%2CC0003%3A1%2CC0004%3A1&datestamp=Mon+Jan+01+2026"}
+		}
+		if a := s.visit(t, lines...); a.body != want {
+			t.Fatalf("answer %d: %.300s", n, a.body)
+		}
+	}
+	if same := s.same(); same < 10*len(body) {
+		t.Errorf("%d bytes of 20 answers of %d were the same", same, len(body))
+	}
+}
+
+// A page that cannot be kept is not taken down for every visitor anew.
+func TestPageThatCannotBeKept(t *testing.T) {
+	body := doc + strings.Repeat(`<img src="https://www.facebook.com/tr?id=1">`, 5000)
+	s := promptSite(t, servePage(func(*http.Request) string { return body }))
+	s.visit(t)
+	s.visit(t)
+	key := pageKey{policy: s.h.site().For(rules.Grants{}), scheme: "http", host: "127.0.0.1", path: "/", contentType: "text/html; charset=utf-8"}
+	p, ok := earlierPages().Get(maphash.Comparable(earlierSeed, key))
+	if !ok || p.Earlier != nil || p.unlike.Load() < followTries {
+		t.Errorf("on record: %v, %+v", ok, p)
+	}
 }

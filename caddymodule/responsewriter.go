@@ -83,6 +83,7 @@ type responseWriter struct {
 	whole    bool          // it was gathered, at least in part
 	prompt   *promptness   // of documents like this one; nil if it is not to be gathered
 
+	personal   bool         // the upstream forbids shared caches to store it (RFC 9111, 5.2.2.5 and 5.2.2.7)
 	earlier    *earlierPage // that the document is compared with
 	earlierKey uint64
 	renew      int32 // of the page that is taken down, 0 if it is not
@@ -460,6 +461,8 @@ func (h *Handler) keepsNoTransform(head http.Header) bool {
 func (rw *responseWriter) rewriteBody(codings []string, o rewriter.Options) {
 	rw.startRewriter(codings, o)
 	rw.length = bodyLength(rw.Header())
+	cc := rw.Header()["Cache-Control"]
+	rw.personal = httpguts.HeaderValuesContainsToken(cc, "private") || httpguts.HeaderValuesContainsToken(cc, "no-store")
 	rw.documentHeader(false, true)
 	if rw.h.shadow {
 		rw.commit(observe, "clean")

@@ -125,6 +125,7 @@ func (c *cssText) passes(i, to int) bool {
 // giveUp passes a construct that is too long to hold, up to the end of the window. A URL is put
 // out of use unless it is certain what its rest cannot change.
 func (c *cssText) giveUp(i, to int) int {
+	c.r.taken.e = nil // in other pieces there may be nothing to give up
 	st := c.st
 	if st.url == 0 {
 		if st.head.done {

@@ -84,20 +84,21 @@ func (e *Earlier) fits(o *Options) bool {
 
 // Keep asks, before the first Write, that it is taken down how the document is rewritten, which costs time.
 func (r *Rewriter) Keep() {
-	if !r.o.XML && !r.o.CSS {
+	if !r.o.XML && !r.o.CSS && r.follow.e == nil {
 		r.taken.begin(&r.o)
 	}
 }
 
 // Kept returns how the document was rewritten, once it is closed, if Keep asked for it. It is nil for a
-// document of which that cannot be used: not HTML, in an encoding that is transcoded, too large or too deep.
+// document of which that cannot be used: not HTML, in an encoding that is transcoded, too large or too deep,
+// flushed at its beginning, with a reference in a style sheet over the limit, or one that followed another.
 func (r *Rewriter) Kept() *Earlier { return r.kept }
 
 // Follow says, before the first Write, that the document may be like an earlier one. What is the same in both
 // is not read again, and nothing of it is written before the documents part or this one ends. It reports
 // whether that document's options allow it.
 func (r *Rewriter) Follow(e *Earlier) bool {
-	ok := e.fits(&r.o)
+	ok := r.taken.e == nil && e.fits(&r.o)
 	if ok {
 		r.follow = follower{e: e, on: true, from: &beginning}
 	}
@@ -183,7 +184,8 @@ func (rec *recorder) settled(r *Rewriter) {
 	if n := len(e.junctions); n > 0 {
 		last = e.junctions[n-1].in
 	}
-	if int(r.offset)-last < r.o.every || !r.between() {
+	// A charset in the first bytes changes what all of them mean.
+	if int(r.offset)-last < r.o.every || int(r.offset) < prescan && headerCharset(r.o.ContentType) == "" || !r.between() {
 		return
 	}
 	rd := &r.readings[0]
@@ -201,7 +203,7 @@ func (rec *recorder) settled(r *Rewriter) {
 func (rec *recorder) end(r *Rewriter) *Earlier {
 	e := rec.e
 	rec.e = nil
-	if t := &r.readings[0].tree; e == nil || r.err != nil || r.coder != nil || t.lost || t.spent > spentFree/2 {
+	if t := &r.readings[0].tree; e == nil || r.err != nil || r.coder != nil || t.lost || max(r.peak, t.spent) > spentFree/2 {
 		return nil
 	}
 	e.in = int(r.offset)

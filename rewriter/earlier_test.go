@@ -166,8 +166,11 @@ func TestPagesLikeEarlierOnes(t *testing.T) {
 			total += len(next)
 			again += followed(t, o, e, next, pieces(next, 32<<10)...)
 		}
-		for range 3 {
-			next := change(rnd, doc, changes)
+		for n := range 4 {
+			next := doc[:rnd.IntN(len(doc)+1)] // it breaks off
+			if n > 0 {
+				next = change(rnd, doc, changes)
+			}
 			changed += followed(t, o, e, next, randomChunks(rnd, next)...)
 		}
 		next := string(pages[rnd.IntN(len(pages))].Body)
@@ -271,6 +274,116 @@ func TestPageTakenDownWithoutMemory(t *testing.T) {
 	}
 }
 
+// plainOptions are those of a page in UTF-8.
+func plainOptions(t testing.TB) Options {
+	return Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8"}
+}
+
+// A page that ends where the earlier one goes on is read to its end, whatever limits it passes on the way.
+func TestPageShorterThanTheEarlier(t *testing.T) {
+	doc := "<!DOCTYPE html><html><head></head><body>" + strings.Repeat("<p>some text of the page</p>\n", 200) +
+		`<div title="` + strings.Repeat("x", 70<<10) + `" data-state="` + strings.Repeat("y", 70<<10) + `">` +
+		`<script src="https://www.google-analytics.com/analytics.js"></script><iframe src="https://tracker.test/"></iframe>`
+	o := plainOptions(t)
+	e := earlier(t, o, doc+"<!-- cached -->")
+	if e == nil {
+		t.Fatal("not kept")
+	}
+	for _, next := range []string{doc, doc + "<!-"} {
+		want, _ := rewriteAll(t, o, nil, next)
+		got, r := rewriteAll(t, o, func(r *Rewriter) { r.Follow(e) }, pieces(next, 32<<10)...)
+		if !got.equals(want) {
+			tail := func(s string) string { return s[max(0, len(s)-500):] }
+			t.Errorf("%d of %d followed\ngot  %q\nwant %q\nreports got  %q\nreports want %q", r.Followed(), len(next), tail(got.out), tail(want.out), got.reports, want.reports)
+		}
+	}
+}
+
+// What is taken down of a document that was flushed before its encoding was known is not what comes of
+// the same document when it is not flushed.
+func TestPageFlushedWhileTakenDown(t *testing.T) {
+	for _, charset := range []string{"iso-2022-jp", "koi8-r"} {
+		first := "<!DOCTYPE html><html><head><link rel=icon href='//tr\xd0\xb0cker.test/x'>"
+		doc := first + "<meta charset=" + charset + "></head><body>" + strings.Repeat("<p>some text of the page</p>\n", 400)
+		o := plainOptions(t)
+		o.ContentType = "text/html"
+		var out strings.Builder
+		r := New(&out, o)
+		r.Keep()
+		_, _ = r.Write([]byte(first))
+		_ = r.Flush()
+		_, _ = r.Write([]byte(doc[len(first):]))
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		e := r.Kept()
+		if e == nil {
+			continue
+		}
+		ro := o
+		ro.Report, ro.Saw = nil, nil
+		var alone, behind strings.Builder
+		a, b := New(&alone, ro), New(&behind, ro)
+		if !b.Follow(e) {
+			t.Fatal("does not follow")
+		}
+		for _, r := range []*Rewriter{a, b} {
+			_, _ = r.Write([]byte(doc))
+			_ = r.Close()
+		}
+		if alone.String() != behind.String() {
+			t.Errorf("%s:\ngot  %.400q\nwant %.400q", charset, behind.String(), alone.String())
+		}
+	}
+}
+
+// What a page has cost counts for those that follow it, even in a reading that has ended.
+func TestPageThatCostMuchIsNotFollowed(t *testing.T) {
+	o := plainOptions(t)
+	open, shut := strings.Repeat("<span>", 500), strings.Repeat("</span>", 500)
+	// Each end tag looks through 500 elements.
+	work := func(n int) string { return open + strings.Repeat("</x>", n) + shut }
+	pad := ""
+	for i := range 300 {
+		pad += fmt.Sprintf("<p>some text of the page, which goes on %d</p>\n", i)
+	}
+	tail := "<svg><style>a{b:url(https://tracker.test/1)}</style></svg><div><image href=https://tracker.test/2></div>"
+	for n := 1800; n <= 2800; n += 20 {
+		doc := pad + "<noscript>" + work(n) + tail + "</noscript>" + pad + pad
+		e := earlier(t, o, doc)
+		if e == nil {
+			break
+		}
+		next := work(1000) + doc
+		want, _ := rewriteAll(t, o, nil, next)
+		got, r := rewriteAll(t, o, func(r *Rewriter) { r.Follow(e) }, pieces(next, 32<<10)...)
+		if !got.equals(want) {
+			t.Fatalf("%d: %d of %d followed\ngot  %d bytes %q\nwant %d bytes %q", n, r.Followed(), len(next), len(got.out), got.reports, len(want.out), want.reports)
+		}
+	}
+}
+
+// To be taken down, a page is read in small pieces, which changes nothing. Where it does, it is not kept.
+func TestPageTakenDownInPieces(t *testing.T) {
+	d, err := NewDialect("cookieadmin", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := "<!DOCTYPE html><title>x</title>"
+	start += strings.Repeat("<meta>", (1012-len(start)-len("<noscript><!--</noscript>-->"))/6)
+	o := plainOptions(t)
+	o.Dialect = d
+	// The first piece ends in the text.
+	earlier(t, o, start+"<noscript><!--</noscript>-->some text some text<script>document.write('<scr'+'ipt src=\"http://ad.doubleclick.net/adj/x\"></scr'+'ipt>');</script>")
+
+	long := strings.Repeat("x", 70<<10)
+	for _, doc := range []string{"<style>a{b:url(" + long + ")}</style>", "<style>@import '" + long + "';</style>", "<svg><style>@import '" + long + "';</style></svg>"} {
+		if _, r := rewriteAll(t, plainOptions(t), (*Rewriter).Keep, doc); r.Kept() != nil {
+			t.Errorf("%.30q is kept", doc)
+		}
+	}
+}
+
 // fuzzTypes are content types of documents whose encoding is found in different ways.
 var fuzzTypes = []string{"text/html", "text/html; charset=iso-2022-jp", "text/html; charset=windows-1251"}
 
@@ -287,9 +400,23 @@ func FuzzFollow(f *testing.F) {
 	}
 	p := policy(f, "block")
 	page := rules.NewPage("https", "site.test")
+	var dialects []*Dialect
+	for _, name := range []string{"cookieadmin", "klaro", "onetrust"} {
+		d, err := NewDialect(name, nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		dialects = append(dialects, d)
+	}
 	f.Fuzz(func(t *testing.T, doc string, seed uint64) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		o := Options{Policy: p, Page: page, ContentType: "text/html; charset=utf-8", every: 1 + rnd.IntN(16)}
+		if seed>>4&3 == 0 {
+			o.MaxTag, o.MaxScript = 40+rnd.IntN(100), 100+rnd.IntN(200)
+		}
+		if seed>>6&3 == 0 {
+			o.Dialect = dialects[rnd.IntN(len(dialects))]
+		}
 		if n := seed >> 1 % 8; n < uint64(len(fuzzTypes)) {
 			o.ContentType = fuzzTypes[n]
 		}
@@ -303,8 +430,11 @@ func FuzzFollow(f *testing.F) {
 		if n := followed(t, o, e, doc, randomChunks(rnd, doc)...); n != len(doc) {
 			t.Fatalf("%q: %d of %d bytes were followed", doc, n, len(doc))
 		}
-		for range 3 {
-			next := change(rnd, doc, changes)
+		for n := range 4 {
+			next := doc[:rnd.IntN(len(doc)+1)] // it breaks off
+			if n > 0 {
+				next = change(rnd, doc, changes)
+			}
 			followed(t, o, e, next, randomChunks(rnd, next)...)
 			followed(t, o, e, next, next)
 			flushed(t, o, e, next, randomChunks(rnd, next))

@@ -139,11 +139,11 @@ func (r *Rewriter) element(rd *reader) {
 			r.urls(rd, rules.KindMedia, atSrc)
 		}
 	case elImage: // in HTML it becomes an img
-		if rd.svg {
+		if rd.inSVG() {
 			r.urls(rd, rules.KindImage, atHref)
 			r.urls(rd, rules.KindImage, atXlinkHref)
 		}
-		if rd.live {
+		if rd.html && !rd.svg || rd.live {
 			r.urls(rd, rules.KindImage, atSrc)
 			r.srcsets(rd, atSrcset)
 		}
@@ -162,6 +162,26 @@ func (r *Rewriter) element(rd *reader) {
 		}
 	}
 	r.common(rd)
+}
+
+// inSVG reports whether an image or script refers by href to some of the readers. Chromium's preload scanner
+// takes it so wherever an svg is open, behind integration points and where the tree builder ignores
+// the tag too.
+func (rd *reader) inSVG() bool {
+	switch {
+	case rd.svg:
+		return true
+	case rd.roles&scanners == 0:
+		return false
+	case !rd.live:
+		return true
+	}
+	for i := range rd.tree.stack {
+		if rd.tree.stack[i].ns == nsSVG {
+			return true
+		}
+	}
+	return false
 }
 
 // common looks at the attributes that every element may have.
@@ -384,6 +404,14 @@ func (r *Rewriter) baseElement(rd *reader) {
 	v := r.value(rd, a)
 	if d := r.decide(rd.start, rules.KindBase, v); d.Action == rules.Block {
 		r.block(rd, a, *d)
+		return
+	}
+	if !r.page.ValidBase(str(v)) {
+		// To the tree builder it is none. Chromium's preload scanner goes on without any base, and takes
+		// http:host/path for a host.
+		d := ambiguous("ambiguous:base")
+		r.record(rd.start, rules.Resource{Kind: rules.KindBase, URL: str(v), Page: r.page}, d)
+		r.block(rd, a, d)
 		return
 	}
 	if r.page == r.base {

@@ -2,6 +2,8 @@ package rewriter
 
 import (
 	"bytes"
+	"math"
+	"slices"
 
 	"github.com/caddy-consent/caddy-consent/rules"
 )
@@ -12,7 +14,7 @@ type foreignText struct {
 	on      bool
 	script  bool
 	depth   int     // of the element in the stack
-	hold    int     // first byte that may still be edited
+	hold    int     // first byte that may still be edited, maxHold for none
 	base    int     // what offsets count from
 	src     []byte  // the text that is not decided yet
 	offsets []int32 // of src's bytes
@@ -24,8 +26,13 @@ type foreignText struct {
 	kind          scriptKind
 }
 
+// maxHold is beyond every byte.
+const maxHold = math.MaxInt
+
 func (f *foreignText) shift(n int) {
-	f.hold -= n
+	if f.hold != maxHold {
+		f.hold -= n
+	}
 	f.base -= n
 	f.start -= n
 	f.nameTo -= n
@@ -45,20 +52,37 @@ func (f *foreignText) add(text []byte, at int) {
 	}
 }
 
-// enterInner begins to collect the text of the foreign style or script element just opened.
+// enterInner begins to collect the text of the foreign style or script element just opened. That of an element
+// around it goes on behind it: what a browser reads is the text of all its own text nodes (DOM, child text
+// content).
 func (r *Rewriter) enterInner(rd *reader) {
+	if rd.el == elScript && !rd.script.held {
+		return
+	}
 	f := &rd.inner
+	if f.on {
+		rd.outer = append(rd.outer, *f)
+		*f = foreignText{}
+	}
 	f.on, f.script, f.depth, f.hold, f.base = true, rd.el == elScript, len(rd.tree.stack), rd.pos, rd.pos
-	f.src, f.offsets, f.attrs, f.css = f.src[:0], f.offsets[:0], f.attrs[:0], cssState{}
+	f.src, f.offsets, f.attrs = f.src[:0], f.offsets[:0], f.attrs[:0]
+	f.css = cssState{head: cssHead{done: true}} // the preload scanner has a reading of its own
 	if f.script {
-		if !rd.script.held {
-			f.on = false
-			return
-		}
 		f.hold, f.start, f.nameTo, f.kind = rd.start, rd.start, rd.nameTo, rd.script.kind
 		f.attrs = append(f.attrs, rd.attrs...)
 	}
 	rd.script.held = false
+}
+
+// dropInner ends the collecting of the innermost element's text.
+func (rd *reader) dropInner() {
+	n := len(rd.outer) - 1
+	if n < 0 {
+		rd.inner.on = false
+		return
+	}
+	rd.inner, rd.outer[n] = rd.outer[n], foreignText{}
+	rd.outer = rd.outer[:n]
 }
 
 // innerText collects n bytes of character data at offset i, all that there is if n < 0. It returns
@@ -67,6 +91,9 @@ func (r *Rewriter) innerText(rd *reader, i, n int) bool {
 	f := &rd.inner
 	if len(rd.tree.stack) != f.depth {
 		return true // text of a child element
+	}
+	if r.limitInner(rd, i); !rd.inner.on || len(rd.tree.stack) != f.depth {
+		return true
 	}
 	text := r.in[i:]
 	if n >= 0 {
@@ -132,56 +159,96 @@ func decodeLegacy(dst, v []byte) ([]byte, int) {
 	return append(dst, v[0]), 1
 }
 
+// limitInner gives up what is held for too long, up to the byte at pos: a reference in whose midst elements
+// stand, and a script with much markup in it.
+func (r *Rewriter) limitInner(rd *reader, pos int) {
+	rd.tree.spend(len(rd.outer))
+	if f := &rd.inner; f.on && r.heldTooLong(f, pos) && !r.giveUpInner(rd, f) {
+		rd.dropInner()
+	}
+	for i := len(rd.outer) - 1; i >= 0 && i < len(rd.outer); i-- {
+		if f := &rd.outer[i]; r.heldTooLong(f, pos) && !r.giveUpInner(rd, f) {
+			rd.outer = slices.Delete(rd.outer, i, i+1)
+		}
+	}
+}
+
+func (r *Rewriter) heldTooLong(f *foreignText, pos int) bool {
+	limit := r.maxTag()
+	if f.script {
+		limit = r.maxScript()
+	}
+	return f.hold < pos && pos-f.hold > limit
+}
+
+// giveUpInner lets go of what is held of an element's text, and reports whether its rest matters.
+func (r *Rewriter) giveUpInner(rd *reader, f *foreignText) bool {
+	if f.script {
+		d := ambiguous("ambiguous:script-length")
+		r.record(f.base, rules.Resource{Kind: rules.KindInlineScript, Page: r.page}, d)
+		r.blockInner(rd, f, d)
+		return false
+	}
+	c := r.innerCSS(f, false)
+	r.innerRest(f, c.giveUp(0, len(f.src)))
+	return true
+}
+
 // innerStyle decides on the references of the text collected so far.
 func (r *Rewriter) innerStyle(rd *reader, final bool) {
 	f := &rd.inner
 	if f.script {
 		if len(f.src) > r.maxScript() {
-			d := ambiguous("ambiguous:script-length")
-			r.record(f.base, rules.Resource{Kind: rules.KindInlineScript, Page: r.page}, d)
-			r.blockInner(rd, d)
+			r.giveUpInner(rd, f)
+			rd.dropInner()
 		}
 		return
 	}
-	f.offsets = append(f.offsets, 0) // the end
-	if n := len(f.src); n > 0 {
-		f.offsets[n] = f.offsets[n-1] + 1
-	}
-	c := cssText{r: r, at: f.base, owner: -1, src: f.src, offsets: f.offsets, st: &f.css, final: final}
+	c := r.innerCSS(f, final)
 	n := c.scan(0, len(f.src))
 	if len(f.src)-n > r.maxTag() {
 		n = c.giveUp(n, len(f.src))
 	}
+	r.innerRest(f, n)
+}
+
+// innerCSS returns the reader of f's text.
+func (r *Rewriter) innerCSS(f *foreignText, final bool) *cssText {
+	f.offsets = append(f.offsets, 0) // the end
+	if n := len(f.src); n > 0 {
+		f.offsets[n] = f.offsets[n-1] + 1
+	}
+	return &cssText{r: r, at: f.base, owner: -1, src: f.src, offsets: f.offsets, st: &f.css, final: final}
+}
+
+// innerRest keeps f's text from offset n on. An edit stands at the begin of a URL, so that nothing before one is
+// held.
+func (r *Rewriter) innerRest(f *foreignText, n int) {
 	f.offsets = f.offsets[:len(f.src)]
-	if n < len(f.src) {
-		f.hold = f.base + int(f.offsets[n])
+	f.hold = maxHold
+	if url := n + f.css.url; f.css.url > 0 && url < len(f.src) {
+		f.hold = f.base + int(f.offsets[url])
 	}
 	rest := copy(f.src, f.src[n:])
 	copy(f.offsets, f.offsets[n:])
 	f.src, f.offsets = f.src[:rest], f.offsets[:rest]
-	if rest == 0 {
-		f.hold = int(^uint(0) >> 1)
-		if final {
-			f.on = false
-		}
-	}
 }
 
-// leaveInner decides on the rest of the text of an element that has been closed, or that the end of
-// the document has cut off.
+// leaveInner decides on the rest of the text of the innermost element that is collected, which has been
+// closed, or which the end of the document has cut off.
 func (r *Rewriter) leaveInner(rd *reader) {
-	f := &rd.inner
-	if !f.on {
-		return
+	n, f := len(rd.outer), &rd.inner
+	if r.limitInner(rd, rd.pos); !f.on || len(rd.outer) != n {
+		return // it may have been that one
 	}
 	if !f.script {
 		r.innerStyle(rd, true)
-		f.on = false
+		rd.dropInner()
 		return
 	}
-	f.on = false
 	if r.ended && rd.pos >= len(r.in) && len(rd.tree.stack) >= f.depth {
-		return // cut off by the end of the document: it does not run
+		rd.dropInner() // cut off by the end of the document: it does not run
+		return
 	}
 	var d rules.Decision
 	switch f.kind {
@@ -193,16 +260,15 @@ func (r *Rewriter) leaveInner(rd *reader) {
 		d = r.findURL(f.base, rules.KindPrefetch, f.src)
 	}
 	if d.Action == rules.Block {
-		r.blockInner(rd, d)
+		r.blockInner(rd, f, d)
 	}
+	rd.dropInner()
 }
 
-// blockInner makes the script whose text is collected inert.
-func (r *Rewriter) blockInner(rd *reader, d rules.Decision) {
-	f := &rd.inner
+// blockInner makes a script whose text is collected inert.
+func (r *Rewriter) blockInner(rd *reader, f *foreignText, d rules.Decision) {
 	start, nameTo, attrs := rd.start, rd.nameTo, rd.attrs
 	rd.start, rd.nameTo, rd.attrs = f.start, f.nameTo, f.attrs
 	r.blockScript(rd, d)
 	rd.start, rd.nameTo, rd.attrs = start, nameTo, attrs
-	f.on, f.src, f.offsets = false, f.src[:0], f.offsets[:0]
 }

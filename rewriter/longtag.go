@@ -214,7 +214,7 @@ func (r *Rewriter) stepLongTag(rd *reader) bool {
 		}
 		break
 	}
-	if r.ended {
+	if r.ended && rd.pos == len(r.in) {
 		return r.atEnd(rd)
 	}
 	switch {

@@ -151,3 +151,12 @@ func TestLongAttributesAndHeadAtEveryCut(t *testing.T) {
 		}
 	}
 }
+
+// The rest of a long tag is passed to its end where the document ends behind it, and it was not read before.
+func TestLongTagReadAtTheEnd(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html", MaxTag: 100}
+	doc := `<div title="` + strings.Repeat("x", 150) + `" data-s="` + strings.Repeat("y", 150) + `"><script src="https://tracker.test/x"></script>`
+	if out := rewrite(t, o, doc); strings.Contains(out, ` src=`) {
+		t.Error(out)
+	}
+}

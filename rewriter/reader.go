@@ -76,6 +76,7 @@ type reader struct {
 	tokenizer
 	attrs []attr // of the tag being read
 	inner foreignText
+	outer []foreignText // of the elements around that one, which goes on behind it
 	tree  tree
 }
 
@@ -105,6 +106,7 @@ type tokenizer struct {
 	parent elem // the current node before it
 
 	until   string // end tag name that leaves stRaw
+	noEnd   int    // up to here there is none
 	css     bool   // stRaw is a style element
 	cssText cssState
 	script  scriptText
@@ -112,7 +114,7 @@ type tokenizer struct {
 
 func (rd *reader) reset(noQuirks bool) {
 	t := rd.tree
-	*rd = reader{attrs: rd.attrs[:0], inner: foreignText{src: rd.inner.src[:0], offsets: rd.inner.offsets[:0], attrs: rd.inner.attrs[:0]}}
+	*rd = reader{attrs: rd.attrs[:0], inner: foreignText{src: rd.inner.src[:0], offsets: rd.inner.offsets[:0], attrs: rd.inner.attrs[:0]}, outer: rd.outer[:0]}
 	rd.tokenizer = tokenizer{start: -1, roles: everyRole, early: true}
 	rd.tree = t
 	rd.tree.reset(noQuirks)
@@ -122,8 +124,13 @@ func (rd *reader) reset(noQuirks bool) {
 func (rd *reader) copyFrom(from *reader) {
 	rd.tokenizer = from.tokenizer
 	rd.attrs = append(rd.attrs[:0], from.attrs...)
+	rd.outer = rd.outer[:0]
 	if rd.inner.on = from.inner.on; rd.inner.on {
 		rd.inner.copyFrom(&from.inner)
+		for i := range from.outer {
+			rd.outer = append(rd.outer, foreignText{})
+			rd.outer[i].copyFrom(&from.outer[i])
+		}
 	}
 }
 
@@ -133,8 +140,11 @@ func (rd *reader) hold() int {
 	if rd.start >= 0 {
 		h = rd.start
 	}
-	if rd.inner.on && rd.inner.hold < h {
-		h = rd.inner.hold
+	if rd.inner.on {
+		h = min(h, rd.inner.hold)
+		for i := range rd.outer {
+			h = min(h, rd.outer[i].hold)
+		}
 	}
 	return h
 }
@@ -146,8 +156,12 @@ func (rd *reader) shift(n int) {
 		rd.start -= n
 	}
 	rd.nameTo -= n
+	rd.noEnd -= n
 	rd.script.shift(n)
 	rd.inner.shift(n)
+	for i := range rd.outer {
+		rd.outer[i].shift(n)
+	}
 }
 
 // step reads one token, or as much of one as there is. It returns false when it needs more input.
@@ -295,7 +309,10 @@ func (r *Rewriter) stepData(rd *reader) bool {
 			rd.pos = len(in)
 			return false
 		}
-		i += j
+		if i += j; r.n > 1 && i > rd.pos {
+			rd.pos = i // where readings may meet, wherever pieces end
+			return true
+		}
 		if i+1 >= len(in) {
 			rd.pos = i
 			return r.atEnd(rd)
@@ -503,7 +520,8 @@ func (r *Rewriter) stepCDATA(rd *reader) bool {
 
 // stepRaw skips raw text or RCDATA up to its end tag.
 func (r *Rewriter) stepRaw(rd *reader) bool {
-	end, found := r.findEndTag(rd.pos, rd.until)
+	end, found := r.findEndTag(max(rd.pos, rd.noEnd), rd.until)
+	rd.noEnd = end
 	if rd.css {
 		rd.pos = r.scanCSS(rd, rd.pos, end, found || r.ended)
 		if rd.pos < end {

@@ -9,7 +9,9 @@ func (r *Rewriter) run() {
 	}
 	if r.ended {
 		for i := range r.n {
-			r.leaveInner(&r.readings[i])
+			for r.readings[i].inner.on {
+				r.leaveInner(&r.readings[i])
+			}
 		}
 	}
 }
@@ -56,7 +58,7 @@ func (r *Rewriter) fork(rd *reader, some roles) *reader {
 	c.copyFrom(rd)
 	c.roles = some
 	rd.roles &^= some
-	rd.tree.spend(len(rd.tree.stack))
+	rd.tree.spend(len(rd.tree.stack) + 8*len(rd.outer))
 	switch {
 	case c.roles&trees == 0:
 		c.dropTree(rd.tree.lost)
@@ -82,6 +84,7 @@ func (r *Rewriter) join() bool {
 		for j := i + 1; j < r.n; j++ {
 			if r.joinable(&r.readings[i], &r.readings[j]) {
 				a, b := &r.readings[i], &r.readings[j]
+				r.peak = max(r.peak, a.tree.spent, b.tree.spent)
 				if a.roles&trees == 0 {
 					b.tree.spend(len(b.tree.stack))
 					a.tree, b.tree = b.tree, a.tree

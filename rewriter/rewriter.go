@@ -127,6 +127,7 @@ type Rewriter struct {
 	decision rules.Decision
 	seen     []seen // what several readings have put on record, to have it there once
 	taken    recorder
+	peak     int // what the trees of readings that have ended have cost, at most
 	kept     *Earlier
 	follow   follower
 	depth    int            // nesting of srcdoc and data: documents
@@ -177,7 +178,7 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 	r.headDone = o.Head == "" || o.XML || o.CSS
 	r.ended, r.edited, r.offset, r.depth, r.err = false, false, 0, 0, nil
 	r.seen, r.first = r.seen[:0], r.first[:0]
-	r.taken, r.follow, r.kept = recorder{}, follower{}, nil
+	r.taken, r.follow, r.kept, r.peak = recorder{}, follower{}, nil, 0
 }
 
 // trim empties b and lets go of a backing array too large to keep in a pool.
@@ -294,6 +295,9 @@ func (r *Rewriter) Flush() error {
 	if err := r.Part(); err != nil {
 		return err
 	}
+	if r.err == nil && !r.begun {
+		r.taken.e = nil // what a flush settles early is not so without one
+	}
 	if r.err == nil && !r.begun && len(r.buf) >= len("<\x00?\x00x\x00") && !(bytes.HasPrefix(r.buf, []byte(xmlDeclaration)) && bytes.IndexByte(r.buf, '>') < 0) {
 		r.in = r.buf
 		r.begin(r.in, true)
@@ -326,6 +330,8 @@ func (r *Rewriter) Close() error {
 	} else {
 		if f.on {
 			r.part()
+			r.take(nil, false) // the end is not seen before all that comes before it is read
+			r.settle()
 		}
 		r.ended = true
 		r.take(nil, true)
@@ -345,6 +351,7 @@ func (r *Rewriter) Close() error {
 // Abort releases the held bytes without writing them; further writes fail.
 func (r *Rewriter) Abort() {
 	r.release()
+	r.o.Report, r.o.Saw = nil, nil // nor what they hold
 	r.in, r.buf, r.kept = nil, r.buf[:0], nil
 	if r.err == nil {
 		r.err = errClosed
@@ -361,6 +368,9 @@ func (r *Rewriter) settle() {
 		hold = 0
 	}
 	for i := range r.n {
+		if rd := &r.readings[i]; rd.inner.on {
+			r.limitInner(rd, rd.pos)
+		}
 		hold = min(hold, r.readings[i].hold())
 	}
 	if hold > 0 || r.ended && r.coder != nil {

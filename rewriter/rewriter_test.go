@@ -73,6 +73,7 @@ var elementTests = []struct{ name, in, want string }{
 	{"a meta refresh", `<meta http-equiv=Refresh content="0; URL='§'">`, `<meta{} http-equiv=Refresh ~content="0; URL='§'">`},
 	{"a meta description is not a refresh", `<meta name=description content="0; url=§">`, ""},
 	{"a third-party base", `<base href=§>`, `<base{} ~href=§>`},
+	{"a base that cannot be parsed", `<base href="http://["><img src="https:tracker.test/x">`, `<base data-consent-category="marketing" data-consent-service="" data-consent-rule="ambiguous:base" ~href="http://["><img src="https:tracker.test/x">`},
 	{"a table background", `<table background=§><div background=§>`, `<table{} ~background=§><div background=§>`},
 	{"a link that is only followed on a click", `<a href=§ ping=§>`, `<a{} href=§ ~ping=§>`},
 	{"noscript contents", `<noscript><img src=§></noscript><img src=§>`, `<noscript><img{} ~src=§></noscript><img{} ~src=§>`},
@@ -101,6 +102,11 @@ var elementTests = []struct{ name, in, want string }{
 	{"an import map", `<script type=importmap>{"imports":{"x":"§"}}</script>`, `<script{js} ~type=importmap>{"imports":{"x":"§"}}</script>`},
 	{"SVG title does not hide the page", `<svg><title/></svg><img src=§>`, `<svg><title/></svg><img{} ~src=§>`},
 	{"SVG style does not hide the page", `<svg><style><!--</style><img src=§>--></style></svg><img src=§>`, `<svg><style><!--</style><img{} ~src=§>--></style></svg><img{} ~src=§>`},
+	{"an SVG script whose type the preload scanner does not heed", `<svg><script type=text/plain href="§"></script></svg>`, `<svg><script{js} ~type=text/plain ~href="§"></script></svg>`},
+	{"SVG that only the preload scanner sees", `<frameset></frameset><svg><image xlink:href=§ /><script href=§></script></svg><image src=§>`,
+		`<frameset></frameset><svg><image{} ~xlink:href=§ /><script{js} ~href=§></script></svg><image{} ~src=§>`},
+	{"an image in SVG behind an integration point", `<svg><desc><image href=§></desc></svg><image href=§>`, `<svg><desc><image{} ~href=§></desc></svg><image href=§>`},
+	{"an SVG style around another", `<svg><style>@import "http:/<style>p{}</style>/tracker.test/x.css";</style></svg>`, `<svg><style>@import "about:invalid#http:/<style>p{}</style>/tracker.test/x.css";</style></svg>`},
 	{"a CDATA section", `<svg><![CDATA[>]]><image href=§ />]]></svg><![CDATA[<img src=§>`, `<svg><![CDATA[>]]><image{} ~href=§ />]]></svg><![CDATA[<img src=§>`},
 	{"an SVG style that the end cuts off in a tag", `<svg><style>@import "§";@import "§<`, `<svg><style>@import "about:invalid#§";@import "about:invalid#§<`},
 	{"an SVG script that the end cuts off behind a tag", `<svg><script>a<b><img src=§><`, `<svg><script>a<b><img{} ~src=§><`},
@@ -356,5 +362,39 @@ func TestRecordHasEveryResourceOnce(t *testing.T) {
 	want := "image //tracker.test/1,image //tracker.test/2,image //tracker.test/3,image //tracker.test/4,image //tracker.test/5,script //tracker.test/6,inline_script //www.googletagmanager.com/gtm.js?id="
 	if s := strings.Join(got, ","); s != want {
 		t.Errorf("\ngot  %s\nwant %s", s, want)
+	}
+}
+
+// The text of an element in svg is that of all its own text nodes, whatever stands between them.
+func TestTextAroundElementsInSVG(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("http", "site.test")}
+	const mark = ` type="text/plain" data-consent-category="statistics" data-consent-service="google-analytics" data-consent-rule="host:google-analytics.com"`
+	for _, tt := range []struct{ in, want string }{
+		{
+			`<svg><style>a{b:url(http:/<script>fetch("//www.google-analytics.com/x")</script>/tracker.test/x)}</style></svg>`,
+			`<svg><style>a{b:url(data:,http:/<script` + mark + `>fetch("//www.google-analytics.com/x")</script>/tracker.test/x)}</style></svg>`,
+		},
+		{
+			`<svg><script>fetch("http:/<style>@import '//tracker.test/x';</style>/www.google-analytics.com/x")</script></svg>`,
+			`<svg><script` + mark + `>fetch("http:/<style>@import 'about:invalid#//tracker.test/x';</style>/www.google-analytics.com/x")</script></svg>`,
+		},
+		{
+			`<svg><script>fetch("http:/<script>a()</script>/www.google-analytics.com/x")</script></svg>`,
+			`<svg><script` + mark + `>fetch("http:/<script>a()</script>/www.google-analytics.com/x")</script></svg>`,
+		},
+		{
+			`<svg><style>@import "http:/<style>a{}<style>b{c:url(http:/<g/>/tracker.test/1)}</style></style>/tracker.test/2";</style></svg>`,
+			`<svg><style>@import "about:invalid#http:/<style>a{}<style>b{c:url(data:,http:/<g/>/tracker.test/1)}</style></style>/tracker.test/2";</style></svg>`,
+		},
+		{
+			`<svg><style>@import "http:/<style>a{}</svg>/tracker.test/2";`,
+			`<svg><style>@import "http:/<style>a{}</svg>/tracker.test/2";`,
+		},
+	} {
+		for n := range len(tt.in) {
+			if got := rewrite(t, o, tt.in[:n], tt.in[n:]); got != tt.want {
+				t.Fatalf("cut at %d\ngot  %s\nwant %s", n, got, tt.want)
+			}
+		}
 	}
 }

@@ -48,15 +48,15 @@ func (r *Rewriter) scriptElement(rd *reader) {
 				continue
 			}
 		case atHref, atXlinkHref:
-			if !rd.svg || a.val.empty() {
+			if a.val.empty() || !rd.inSVG() {
 				continue
 			}
 		default:
 			continue
 		}
 		external = external || a.id != atLazySrc
-		if _, typed := rd.find(atType); kind != scriptRun && typed {
-			continue // the preload scanner takes no notice of language
+		if _, typed := rd.find(atType); kind != scriptRun && typed && a.id != atHref && a.id != atXlinkHref {
+			continue // the preload scanner takes no notice of language, nor of any type in svg
 		}
 		if d := r.judge(rd.start, rules.KindScript, r.value(rd, a)); d.Action == rules.Block && first.Action != rules.Block {
 			first = *d

@@ -467,7 +467,7 @@ func (r *Rewriter) finishTag(rd *reader) {
 	if rd.endTag {
 		if rd.roles&trees != 0 {
 			rd.tree.end(rd.key, rd.el)
-			if rd.inner.on && (len(rd.tree.stack) < rd.inner.depth || rd.tree.lost) {
+			for rd.inner.on && (len(rd.tree.stack) < rd.inner.depth || rd.tree.lost) {
 				r.leaveInner(rd)
 			}
 			if rd.tree.spent > spentFree {

@@ -125,6 +125,13 @@ func (p *Page) WithBase(url string) *Page {
 	return &q
 }
 
+// ValidBase reports whether url can be parsed against the page's address, as a base must (HTML Standard, 4.2.3).
+func (p *Page) ValidBase(url string) bool {
+	var ref reference
+	parseURL(url, p, &ref)
+	return ref.class != urlInvalid
+}
+
 // Same reports whether resources are decided on alike in both pages.
 func (p *Page) Same(q *Page) bool {
 	return p == q || p.scheme == q.scheme && p.host == q.host && p.site == q.site && p.baseScheme == q.baseScheme &&

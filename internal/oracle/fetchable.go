@@ -276,6 +276,7 @@ func (f *finder) svg(n *html.Node) {
 	switch n.Data {
 	case "script":
 		f.script(n, "href")
+		f.attrs(n, rules.KindScript, "href") // Chromium's preload scanner asks for it whatever its type is
 	case "image", "use", "feImage":
 		f.attrs(n, rules.KindImage, "href")
 	case "set", "animate":

@@ -214,6 +214,7 @@ func BenchmarkWorst(b *testing.B) {
 		{"svg", strings.Repeat("<svg>", 1e6)},
 		{"foreign and back", strings.Repeat("<svg><desc>", 4e5)},
 		{"svg styles", "<svg>" + strings.Repeat("<style>a{b:c}</style>", 3e5)},
+		{"scripts by href deep down", strings.Repeat("<div>", 4000) + strings.Repeat("<script href=x></script>", 2e5)},
 		{"elements in an svg style", `<svg><style>@import "http:/<g>` + strings.Repeat("<a></a>", 1e6)},
 		{"svg styles in each other", "<svg>" + strings.Repeat("<style>a", 3000) + strings.Repeat("<a></a>b", 5e5)},
 		{"an svg script of elements", `<svg><script>fetch("a")` + strings.Repeat("<a></a>", 1e6)},

@@ -140,8 +140,11 @@ func (r *Rewriter) element(rd *reader) {
 		}
 	case elImage: // in HTML it becomes an img
 		if rd.inSVG() {
-			r.urls(rd, rules.KindImage, atHref)
-			r.urls(rd, rules.KindImage, atXlinkHref)
+			for _, a := range rd.attrs { // the tree builder believes the first, the scanner the last
+				if a.id == atHref || a.id == atXlinkHref {
+					r.url(rd, a, rules.KindImage)
+				}
+			}
 		}
 		if rd.html && !rd.svg || rd.live {
 			r.urls(rd, rules.KindImage, atSrc)
@@ -176,6 +179,7 @@ func (rd *reader) inSVG() bool {
 	case !rd.live:
 		return true
 	}
+	rd.tree.spend(len(rd.tree.stack))
 	for i := range rd.tree.stack {
 		if rd.tree.stack[i].ns == nsSVG {
 			return true

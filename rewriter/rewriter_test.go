@@ -105,6 +105,7 @@ var elementTests = []struct{ name, in, want string }{
 	{"an SVG script whose type the preload scanner does not heed", `<svg><script type=text/plain href="§"></script></svg>`, `<svg><script{js} ~type=text/plain ~href="§"></script></svg>`},
 	{"SVG that only the preload scanner sees", `<frameset></frameset><svg><image xlink:href=§ /><script href=§></script></svg><image src=§>`,
 		`<frameset></frameset><svg><image{} ~xlink:href=§ /><script{js} ~href=§></script></svg><image{} ~src=§>`},
+	{"an image in SVG with duplicates", `<svg><image href=/a href=§ xlink:href=/b></svg>`, `<svg><image{} ~href=/a ~href=§ xlink:href=/b></svg>`},
 	{"an image in SVG behind an integration point", `<svg><desc><image href=§></desc></svg><image href=§>`, `<svg><desc><image{} ~href=§></desc></svg><image href=§>`},
 	{"an SVG style around another", `<svg><style>@import "http:/<style>p{}</style>/tracker.test/x.css";</style></svg>`, `<svg><style>@import "about:invalid#http:/<style>p{}</style>/tracker.test/x.css";</style></svg>`},
 	{"a CDATA section", `<svg><![CDATA[>]]><image href=§ />]]></svg><![CDATA[<img src=§>`, `<svg><![CDATA[>]]><image{} ~href=§ />]]></svg><![CDATA[<img src=§>`},

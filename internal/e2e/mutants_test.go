@@ -39,7 +39,7 @@ func mutate(rnd *rand.Rand, a, b string) string {
 		i := at(a)
 		doc = a[:i] + b + a[i:]
 	}
-	for range rnd.IntN(4) {
+	for range rnd.IntN(6) {
 		i := at(doc)
 		switch rnd.IntN(6) {
 		case 0:
@@ -58,20 +58,23 @@ func mutate(rnd *rand.Rand, a, b string) string {
 // mutants returns n documents made of vectors that are static, each with a name of its own in its URLs.
 func mutants(vs []*vector, n int, seed uint64) (out []*vector) {
 	rnd := rand.New(rand.NewPCG(seed, 7))
-	var from []*vector
+	var from, with []*vector
 	for _, v := range vs {
 		if framed(v) && v.Observed.Contacted() {
 			from = append(from, v)
 		}
+		if framed(v) {
+			with = append(with, v)
+		}
 	}
 	for i := range n {
 		id := fmt.Sprintf("mutant%d-%d", seed, i)
-		pick := func() string {
-			v := from[rnd.IntN(len(from))]
+		pick := func(vs []*vector) string {
+			v := vs[rnd.IntN(len(vs))]
 			return strings.ReplaceAll(string(v.Body), v.ID, id)
 		}
 		v := *from[0]
-		v.ID, v.Body, v.Wait = id, []byte(mutate(rnd, pick(), pick())), 0
+		v.ID, v.Body, v.Wait = id, []byte(mutate(rnd, pick(from), pick(with))), 0
 		out = append(out, &v)
 	}
 	return out

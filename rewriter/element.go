@@ -74,6 +74,11 @@ func ambiguous(rule string) rules.Decision {
 // element looks for resources in the attributes of the start tag just read, for each of the readers
 // that rd stands for: the preload scanner goes by names, the tree builder by what it inserts.
 func (r *Rewriter) element(rd *reader) {
+	if rd.entity {
+		for _, a := range rd.attrs {
+			r.escapeReferences(rd.start+int(a.val.from), r.raw(rd, a))
+		}
+	}
 	switch rd.el {
 	case elScript:
 		if rd.html || rd.svg {

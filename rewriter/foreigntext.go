@@ -13,6 +13,8 @@ import (
 type foreignText struct {
 	on      bool
 	script  bool
+	deep    bool    // text of its descendants too
+	split   bool    // there is another one with that
 	depth   int     // of the element in the stack
 	hold    int     // first byte that may still be edited, maxHold for none
 	base    int     // what offsets count from
@@ -64,6 +66,7 @@ func (r *Rewriter) enterInner(rd *reader) {
 		rd.outer = append(rd.outer, *f)
 		*f = foreignText{}
 	}
+	f.deep, f.split = false, false
 	f.on, f.script, f.depth, f.hold, f.base = true, rd.el == elScript, len(rd.tree.stack), rd.pos, rd.pos
 	f.src, f.offsets, f.attrs = f.src[:0], f.offsets[:0], f.attrs[:0]
 	f.css = cssState{head: cssHead{done: true}} // the preload scanner has a reading of its own
@@ -88,13 +91,6 @@ func (rd *reader) dropInner() {
 // innerText collects n bytes of character data at offset i, all that there is if n < 0. It returns
 // false if a character reference may go on behind the window.
 func (r *Rewriter) innerText(rd *reader, i, n int) bool {
-	f := &rd.inner
-	if len(rd.tree.stack) != f.depth {
-		return true // text of a child element
-	}
-	if r.limitInner(rd, i); !rd.inner.on || len(rd.tree.stack) != f.depth {
-		return true
-	}
 	text := r.in[i:]
 	if n >= 0 {
 		text = text[:n]
@@ -102,19 +98,76 @@ func (r *Rewriter) innerText(rd *reader, i, n int) bool {
 	cut := -1
 	if n < 0 && !r.ended {
 		if k := bytes.LastIndexByte(text, '&'); k >= 0 && len(text)-k < 40 {
-			cut = k
+			cut = i + k
 			text = text[:k]
 		}
 	}
+	if r.addInner(rd, text, i, true); cut >= 0 {
+		rd.pos = cut
+		return false
+	}
+	return true
+}
+
+// addInner collects character data at offset i for the elements that it belongs to.
+func (r *Rewriter) addInner(rd *reader, text []byte, i int, references bool) {
+	if r.limitInner(rd, i); !rd.inner.on {
+		return
+	}
+	if len(text) > 0 {
+		rd.splitInner()
+	}
+	for k := range rd.outer {
+		r.addText(rd, &rd.outer[k], text, i, references)
+	}
+	r.addText(rd, &rd.inner, text, i, references)
+}
+
+// splitInner begins to collect the text of styles with that of their descendants, once there is such: Firefox looks
+// for @import in all of the character data up to the end tag.
+func (rd *reader) splitInner() {
+	depth := len(rd.tree.stack)
+	if rd.inner.splits(depth) {
+		rd.inner.split = true
+		rd.outer = append(rd.outer, foreignText{})
+		rd.outer[len(rd.outer)-1].deepFrom(&rd.inner)
+	}
+	for k := len(rd.outer) - 1; k >= 0; k-- {
+		if f := &rd.outer[k]; f.splits(depth) {
+			f.split = true
+			var deep foreignText
+			deep.deepFrom(f)
+			rd.outer = slices.Insert(rd.outer, k, deep)
+		}
+	}
+}
+
+func (f *foreignText) splits(depth int) bool {
+	return !f.script && !f.deep && !f.split && depth != f.depth
+}
+
+func (f *foreignText) deepFrom(o *foreignText) {
+	f.copyFrom(o)
+	f.deep = true
+}
+
+// addText adds character data to an element's text, if it belongs there.
+func (r *Rewriter) addText(rd *reader, f *foreignText, text []byte, i int, references bool) {
+	if !f.deep && len(rd.tree.stack) != f.depth {
+		return
+	}
 	for len(text) > 0 {
 		k := bytes.IndexByte(text, '&')
-		if k < 0 {
+		if k < 0 || !references {
 			k = len(text)
 		}
 		f.add(text[:k], i)
 		text, i = text[k:], i+k
 		if len(text) == 0 {
 			break
+		}
+		if rd.entity && !predefined(text[1:]) {
+			r.insert(i+1, "amp;")
 		}
 		from := len(f.src)
 		var m int
@@ -126,14 +179,9 @@ func (r *Rewriter) innerText(rd *reader, i, n int) bool {
 		}
 		text, i = text[m:], i+m
 	}
-	if n < 0 || f.script || len(f.src) > r.maxTag() || !r.closesInner(rd, i) {
-		r.innerStyle(rd, false)
+	if !f.script && (len(f.src) > r.maxTag() || !r.closesInner(rd, i)) {
+		r.innerStyle(f, false)
 	}
-	if cut >= 0 {
-		rd.pos = i
-		return false
-	}
-	return true
 }
 
 // closesInner reports whether the tag at i closes the element at once, which decides on all its text.
@@ -178,7 +226,7 @@ func (r *Rewriter) heldTooLong(f *foreignText, pos int) bool {
 	if f.script {
 		limit = r.maxScript()
 	}
-	return f.hold < pos && pos-f.hold > limit
+	return f.hold < pos && pos-f.hold > limit || f.script && len(f.src) > limit
 }
 
 // giveUpInner lets go of what is held of an element's text, and reports whether its rest matters.
@@ -195,15 +243,7 @@ func (r *Rewriter) giveUpInner(rd *reader, f *foreignText) bool {
 }
 
 // innerStyle decides on the references of the text collected so far.
-func (r *Rewriter) innerStyle(rd *reader, final bool) {
-	f := &rd.inner
-	if f.script {
-		if len(f.src) > r.maxScript() {
-			r.giveUpInner(rd, f)
-			rd.dropInner()
-		}
-		return
-	}
+func (r *Rewriter) innerStyle(f *foreignText, final bool) {
 	c := r.innerCSS(f, final)
 	n := c.scan(0, len(f.src))
 	if len(f.src)-n > r.maxTag() {
@@ -242,7 +282,7 @@ func (r *Rewriter) leaveInner(rd *reader) {
 		return // it may have been that one
 	}
 	if !f.script {
-		r.innerStyle(rd, true)
+		r.innerStyle(f, true)
 		rd.dropInner()
 		return
 	}

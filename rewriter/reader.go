@@ -86,7 +86,8 @@ type tokenizer struct {
 	start  int // first byte of the tag, comment or text that is held; -1 if none
 	st     state
 	roles  roles
-	subset bool // in the internal subset of a document type
+	subset subset
+	entity bool // the document type declares entities
 	early  bool // white space and other text must be told apart: a frameset may follow
 
 	// The tag being read.
@@ -364,8 +365,8 @@ func (r *Rewriter) stepData(rd *reader) bool {
 		if rd.early {
 			rd.text()
 		}
-		if rd.inner.on && len(rd.tree.stack) == rd.inner.depth {
-			rd.inner.add(in[i:i+1], i)
+		if rd.inner.on {
+			r.addInner(rd, in[i:i+1], i, false)
 		}
 		i++
 	}
@@ -507,13 +508,12 @@ func (r *Rewriter) stepUntil(rd *reader, mark string) bool {
 func (r *Rewriter) stepCDATA(rd *reader) bool {
 	from := rd.pos
 	found := r.stepUntil(rd, "]]>")
-	if rd.inner.on && len(rd.tree.stack) == rd.inner.depth {
+	if rd.inner.on {
 		to := rd.pos
 		if found {
 			to -= len("]]>")
 		}
-		rd.inner.add(r.in[from:to], from)
-		r.innerStyle(rd, false)
+		r.addInner(rd, r.in[from:to], from, false)
 	}
 	return found
 }

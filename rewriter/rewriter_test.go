@@ -3,6 +3,7 @@ package rewriter
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -366,9 +367,10 @@ func TestRecordHasEveryResourceOnce(t *testing.T) {
 	}
 }
 
-// The text of an element in svg is that of all its own text nodes, whatever stands between them.
+// The text of an element in svg is that of all its own text nodes, whatever stands between them; Firefox looks for
+// @import in that of its descendants too.
 func TestTextAroundElementsInSVG(t *testing.T) {
-	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("http", "site.test")}
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("http", "site.test"), ContentType: "text/html; charset=utf-8"}
 	const mark = ` type="text/plain" data-consent-category="statistics" data-consent-service="google-analytics" data-consent-rule="host:google-analytics.com"`
 	for _, tt := range []struct{ in, want string }{
 		{
@@ -388,12 +390,30 @@ func TestTextAroundElementsInSVG(t *testing.T) {
 			`<svg><style>@import "about:invalid#http:/<style>a{}<style>b{c:url(data:,http:/<g/>/tracker.test/1)}</style></style>/tracker.test/2";</style></svg>`,
 		},
 		{
+			`<svg><style>@imp<g>ort "//tracker.test/1";</g></style><style>@imp<g>x</g>ort "//tracker.test/2";</style></svg>`,
+			`<svg><style>@imp<g>ort "about:invalid#//tracker.test/1";</g></style><style>@imp<g>x</g>ort "about:invalid#//tracker.test/2";</style></svg>`,
+		},
+		{
+			`<svg><style>@import <g>"http:/</g>/tracker.test/1";</style></svg>`,
+			`<svg><style>@import <g>"about:invalid#http:/</g>/tracker.test/1";</style></svg>`,
+		},
+		{
+			`<svg><style><style>@import "http:/<xmp>/tracker.test/1";</style></svg>`,
+			`<svg><style><style>@import "about:invalid#http:/<xmp>/tracker.test/1";</style></svg>`,
+		},
+		{
 			`<svg><style>@import "http:/<style>a{}</svg>/tracker.test/2";`,
 			`<svg><style>@import "http:/<style>a{}</svg>/tracker.test/2";`,
 		},
 	} {
+		r := new(Rewriter)
 		for n := range len(tt.in) {
-			if got := rewrite(t, o, tt.in[:n], tt.in[n:]); got != tt.want {
+			var out bytes.Buffer
+			r.Reset(&out, o) // as a server uses it
+			_, _ = io.WriteString(r, tt.in[:n])
+			_, _ = io.WriteString(r, tt.in[n:])
+			_ = r.Close()
+			if got := out.String(); got != tt.want {
 				t.Fatalf("cut at %d\ngot  %s\nwant %s", n, got, tt.want)
 			}
 		}

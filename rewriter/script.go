@@ -36,7 +36,7 @@ func (r *Rewriter) scriptElement(rd *reader) {
 		switch a.id {
 		case atSrc:
 			// The tree builder believes the first, the scanner the first that is not empty.
-			if external || rd.svg && !rd.tree.lost {
+			if external || rd.svg && !rd.live {
 				continue
 			}
 			if a.val.empty() {

@@ -81,36 +81,70 @@ func (r *Rewriter) instruction(rd *reader, text []byte) {
 	}
 }
 
-// stepDoctype reads a document type declaration. Of its internal subset the entities matter: one
-// that could hold a reference or markup loses its name, so that what uses it is an error.
+// subset is where a reader stands in a document type declaration: a quote inside of which it is, or one of these.
+type subset byte
+
+const (
+	noSubset  subset = iota
+	inSubset         // in the internal subset, between declarations or in one
+	inComment        // in a comment there
+	inPI             // in a processing instruction there
+)
+
+// stepDoctype reads a document type declaration. Of its internal subset entities and the defaults of attributes
+// matter: one that could hold markup, or add an attribute, gets another name, so that nothing uses it
+// (XML 1.0, 2.8, 3.3.2 and 4.2).
 func (r *Rewriter) stepDoctype(rd *reader) bool {
 	in := r.in
 	for rd.pos < len(in) {
+		switch rd.subset {
+		case inComment, inPI:
+			end := "-->"
+			if rd.subset == inPI {
+				end = "?>"
+			}
+			j := bytes.Index(in[rd.pos:], []byte(end))
+			if j < 0 {
+				rd.pos = max(rd.pos, len(in)-len(end)+1)
+				return r.atEnd(rd)
+			}
+			rd.pos += j + len(end)
+			rd.subset = inSubset
+			continue
+		case noSubset, inSubset:
+		default: // in a quote outside of the internal subset, such as that of a system identifier
+			j := bytes.IndexByte(in[rd.pos:], byte(rd.subset))
+			if j < 0 {
+				rd.pos = len(in)
+				return false
+			}
+			rd.pos += j + 1
+			rd.subset = noSubset
+			continue
+		}
 		switch c := in[rd.pos]; {
-		case c == '[':
-			rd.subset = true
-		case c == ']':
-			rd.subset = false
-		case c == '>' && !rd.subset:
+		case rd.subset == noSubset && c == '[':
+			rd.subset = inSubset
+		case rd.subset == inSubset && c == ']':
+			rd.subset = noSubset
+		case c == '>' && rd.subset == noSubset:
 			rd.pos++
 			rd.st = stData
 			return true
-		case c == '"' || c == '\'':
-			j := bytes.IndexByte(in[rd.pos+1:], c)
-			if j < 0 {
-				return r.atEnd(rd)
-			}
-			rd.pos += j + 1
-		case c == '<' && rd.subset:
-			const word = "<!ENTITY"
-			n := min(len(in)-rd.pos, len(word))
-			if string(in[rd.pos:rd.pos+n]) != word[:n] {
-				break
-			}
-			if n < len(word) {
-				return r.atEnd(rd)
-			}
-			if !r.entity(rd) {
+		case (c == '"' || c == '\'') && rd.subset == noSubset:
+			rd.subset = subset(c)
+		case c == '<' && rd.subset == inSubset:
+			rest := in[rd.pos:]
+			switch {
+			case len(rest) < len("<!ATTLIST") && !r.ended:
+				return false
+			case bytes.HasPrefix(rest, []byte("<!--")):
+				rd.pos, rd.subset = rd.pos+len("<!--"), inComment
+				continue
+			case bytes.HasPrefix(rest, []byte("<?")):
+				rd.pos, rd.subset = rd.pos+len("<?"), inPI
+				continue
+			case !r.declaration(rd):
 				return r.atEnd(rd)
 			}
 			continue
@@ -120,36 +154,127 @@ func (r *Rewriter) stepDoctype(rd *reader) bool {
 	return false
 }
 
-// entity reads the declaration of an entity at pos. It returns false if that does not end in the
-// window.
-func (r *Rewriter) entity(rd *reader) bool {
-	const word = "<!ENTITY"
-	in := r.in
-	i := skip(in, rd.pos+len(word), spaces)
-	name := i
-	quote, risky := byte(0), false
-	for ; i < len(in); i++ {
-		switch c := in[i]; {
-		case quote == 0 && c == '>':
-			if risky {
-				d := ambiguous("ambiguous:entity")
-				r.record(rd.pos, rules.Resource{Kind: rules.KindFetch, Page: r.page}, d)
-				r.insert(name, renamePrefix)
+// declaration reads the declaration at pos. It returns false if that does not end in the window.
+func (r *Rewriter) declaration(rd *reader) bool {
+	rest := r.in[rd.pos:]
+	word, risky := "<!ENTITY", riskyEntity
+	if bytes.HasPrefix(rest, []byte("<!ATTLIST")) {
+		word, risky = "<!ATTLIST", addsAttributes
+	} else if !bytes.HasPrefix(rest, []byte(word)) {
+		word, risky = "<!", func([]byte) bool { return false }
+	}
+	end := declarationEnd(rest)
+	if end == 0 {
+		if !r.ended && len(rest) <= r.maxTag() {
+			return false
+		}
+		// Where it ends is not known any more. A document with this is none.
+		r.refuseDeclaration(rd.pos, rd.pos+len(word), "<")
+		rd.pos = len(r.in)
+		return true
+	}
+	rd.entity = rd.entity || word == "<!ENTITY"
+	if decl := rest[len(word) : end-1]; risky(decl) {
+		name := rd.pos + len(word) + skip(decl, 0, spaces+"%")
+		r.refuseDeclaration(rd.pos, name, renamePrefix)
+	}
+	rd.pos += end
+	return true
+}
+
+func (r *Rewriter) refuseDeclaration(at, name int, text string) {
+	r.record(at, rules.Resource{Kind: rules.KindFetch, Page: r.page}, ambiguous("ambiguous:entity"))
+	r.insert(min(name, len(r.in)), text)
+}
+
+// declarationEnd returns the length of the declaration that v begins with, 0 if it does not end there.
+func declarationEnd(v []byte) int {
+	for i := 0; i < len(v); i++ {
+		switch c := v[i]; c {
+		case '>':
+			return i + 1
+		case '"', '\'':
+			j := bytes.IndexByte(v[i+1:], c)
+			if j < 0 {
+				return 0
 			}
-			rd.pos = i + 1
-			return true
-		case quote == 0 && (c == '"' || c == '\''):
-			quote = c
-		case c == quote && quote != 0:
-			quote = 0
-		case c == '/' || c == '<' || c == '&' || c == '%' || c == ':':
-			risky = true
+			i += j + 1
 		}
 	}
-	if r.ended || len(in)-rd.pos > r.maxTag() {
-		r.insert(name, renamePrefix)
-		rd.pos = len(in)
-		return true
+	return 0
+}
+
+// riskyEntity reports whether an entity can be more than text: markup, or what is in other entities or documents.
+func riskyEntity(decl []byte) bool {
+	i := skip(decl, 0, spaces)
+	for i < len(decl) && class[decl[i]]&space == 0 {
+		i++
+	}
+	i = skip(decl, i, spaces)
+	return i == len(decl) || decl[i] != '"' && decl[i] != '\'' || bytes.HasPrefix(bytes.TrimLeft(decl, spaces), []byte("%")) || bytes.ContainsAny(decl[i:], "<&%")
+}
+
+// addsAttributes reports whether a declaration of attributes may give elements any that they do not say, but for
+// namespaces.
+func addsAttributes(decl []byte) bool {
+	word := func() (w []byte) {
+		decl = decl[skip(decl, 0, spaces):]
+		n := 0
+		switch {
+		case len(decl) == 0:
+		case decl[0] == '(':
+			n = bytes.IndexByte(decl, ')') + 1
+		case decl[0] == '"' || decl[0] == '\'':
+			n = bytes.IndexByte(decl[1:], decl[0]) + 2
+		default:
+			for n < len(decl) && class[decl[n]]&space == 0 && decl[n] != '(' && decl[n] != '"' && decl[n] != '\'' {
+				n++
+			}
+		}
+		w, decl = decl[:n], decl[n:]
+		return w
+	}
+	for word(); ; {
+		name := word()
+		if len(name) == 0 {
+			return len(decl) > 0
+		}
+		if t := string(word()); t == "NOTATION" {
+			word()
+		}
+		switch value := word(); string(value) {
+		case "#IMPLIED", "#REQUIRED":
+			continue
+		case "#FIXED":
+			word()
+		}
+		if string(name) != "xmlns" && !bytes.HasPrefix(name, []byte("xmlns:")) {
+			return true
+		}
+	}
+}
+
+// escapeReferences makes the references to a document's own entities in v, which stands at offset at, the text that
+// they have been read as.
+func (r *Rewriter) escapeReferences(at int, v []byte) {
+	for i := 0; ; {
+		j := bytes.IndexByte(v[i:], '&')
+		if j < 0 {
+			return
+		}
+		if i += j + 1; !predefined(v[i:]) {
+			r.insert(at+i, "amp;")
+		}
+	}
+}
+
+// predefined reports whether a reference, without its ampersand, is to a character or an entity that means the same
+// in every document (XML 1.0, 4.6).
+func predefined(v []byte) bool {
+	for _, name := range [...]string{"#", "amp;", "lt;", "gt;", "quot;", "apos;"} {
+		if bytes.HasPrefix(v, []byte(name)) {
+			return true
+		}
 	}
 	return false
 }

@@ -1,0 +1,60 @@
+package rewriter
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+// Documents that browsers read by the rules of XML: what their document type declares can be markup, attributes
+// and parts of URLs.
+func TestXMLDocuments(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("http", "site.test"), ContentType: "application/xhtml+xml; charset=utf-8", XML: true}
+	for _, tt := range []struct{ name, in, want string }{
+		{"a script", `<html><script src="§"></script><script src="§"/></html>`, `<html><script{js} ~src="§"></script><script{js} ~src="§"/></html>`},
+		{"an entity in a URL", `<!DOCTYPE a [<!ENTITY e "tracker.test">]><html><img src="//&e;/x.png"/></html>`,
+			`<!DOCTYPE a [<!ENTITY e "tracker.test">]><html><img{} ~src="//&amp;e;/x.png"/></html>`},
+		{"an entity in another attribute", `<!DOCTYPE a [<!ENTITY e "stylesheet">]><html><link rel="&e;" href="§" title="&e;"/></html>`,
+			`<!DOCTYPE a [<!ENTITY e "stylesheet">]><html><link rel="&amp;e;" href="§" title="&e;"/></html>`},
+		{"an entity by the name of one of HTML", `<!DOCTYPE a [<!ENTITY copy "//tracker.test/x">]><html><img src="&copy;"/><p>&copy;</p></html>`,
+			`<!DOCTYPE a [<!ENTITY copy "//tracker.test/x">]><html><img src="&amp;copy;"/><p>&copy;</p></html>`},
+		{"an entity in a style", `<!DOCTYPE a [<!ENTITY e "//tracker.test/x">]><html><style>@import "&e;";</style><p style="background:url(&e;)"/></html>`,
+			`<!DOCTYPE a [<!ENTITY e "//tracker.test/x">]><html><style>@import "&amp;e;";</style><p style="background:url(&amp;e;)"/></html>`},
+		{"references that every document has", `<!DOCTYPE a [<!ENTITY e "x">]><html><img src="/?a&amp;b&#38;c&#x26;d&lt;&gt;&quot;&apos;"/></html>`, ""},
+		{"an entity of markup", `<!DOCTYPE a [<!ENTITY e "<img src='§'/>">]><html>&e;</html>`, `<!DOCTYPE a [<!ENTITY ~e "<img src='§'/>">]><html>&e;</html>`},
+		{"an entity in another", `<!DOCTYPE a [<!ENTITY e "&f;">]><html>&e;</html>`, `<!DOCTYPE a [<!ENTITY ~e "&f;">]><html>&e;</html>`},
+		{"a parameter entity", `<!DOCTYPE a [<!ENTITY % p "x"> %p;]><html/>`, `<!DOCTYPE a [<!ENTITY % ~p "x"> %p;]><html/>`},
+		{"an entity of another document", `<!DOCTYPE a [<!ENTITY e SYSTEM "x">]><html>&e;</html>`, `<!DOCTYPE a [<!ENTITY ~e SYSTEM "x">]><html>&e;</html>`},
+		{"namespaces as drawing programs write them", `<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd" [<!ENTITY s "http://www.w3.org/2000/svg">]>` +
+			`<svg xmlns="&s;"><image href="§"/></svg>`, `<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd" [<!ENTITY s "http://www.w3.org/2000/svg">]>` +
+			`<svg xmlns="&s;"><image{} ~href="§"/></svg>`},
+		{"attributes by default", `<!DOCTYPE a [<!ATTLIST img src CDATA "§">]><html><img/></html>`, `<!DOCTYPE a [<!ATTLIST ~img src CDATA "§">]><html><img/></html>`},
+		{"one of several attributes", `<!DOCTYPE a [<!ATTLIST link a CDATA #IMPLIED b (x|y) "x">]><html/>`, `<!DOCTYPE a [<!ATTLIST ~link a CDATA #IMPLIED b (x|y) "x">]><html/>`},
+		{"a fixed attribute", `<!DOCTYPE a [<!ATTLIST link rel NOTATION (x) #FIXED 'x'>]><html/>`, `<!DOCTYPE a [<!ATTLIST ~link rel NOTATION (x) #FIXED 'x'>]><html/>`},
+		{"attributes without defaults", `<!DOCTYPE a [<!ATTLIST svg xmlns:a CDATA #FIXED "http://ns.adobe.com/" b CDATA #IMPLIED><!ELEMENT svg ANY>]><svg/>`, ""},
+		{"quotes in comments and instructions", `<!DOCTYPE a [<!-- ' ]> --><?x ' ?><!ENTITY e "<b/>"><!-- ' -->]><html/>`, `<!DOCTYPE a [<!-- ' ]> --><?x ' ?><!ENTITY ~e "<b/>"><!-- ' -->]><html/>`},
+		{"brackets in identifiers", `<!DOCTYPE a SYSTEM "[']>" [<!NOTATION n SYSTEM "it's ]>"><!ENTITY e "<b/>">]><html/>`, `<!DOCTYPE a SYSTEM "[']>" [<!NOTATION n SYSTEM "it's ]>"><!ENTITY ~e "<b/>">]><html/>`},
+	} {
+		in := expand(tt.in, "")
+		want := in
+		if tt.want != "" {
+			want = expand(tt.want, "")
+		}
+		for n := range len(in) {
+			if got := rewrite(t, o, in[:n], in[n:]); got != want {
+				t.Errorf("%s, cut at %d\n got %s\nwant %s", tt.name, n, got, want)
+				break
+			}
+		}
+	}
+}
+
+// A declaration of which nobody knows where it ends makes the document none.
+func TestXMLDeclarationWithoutAnEnd(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("http", "site.test"), ContentType: "text/xml; charset=utf-8", XML: true, MaxTag: 100}
+	in := `<!DOCTYPE a [<!ENTITY e "` + strings.Repeat("x", 200)
+	if got := rewrite(t, o, in, `]><img src='//tracker.test/'/>">]><html>&e;</html>`); !strings.HasPrefix(got, `<!DOCTYPE a [<!ENTITY< e "`) {
+		t.Error(got)
+	}
+}

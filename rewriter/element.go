@@ -415,7 +415,7 @@ func (r *Rewriter) baseElement(rd *reader) {
 		r.block(rd, a, *d)
 		return
 	}
-	if !r.page.ValidBase(str(v)) {
+	if !r.page.ValidBase(str(v)) && !r.o.Policy.AllAllowed() {
 		// To the tree builder it is none. Chromium's preload scanner goes on without any base, and takes
 		// http:host/path for a host.
 		d := ambiguous("ambiguous:base")

@@ -104,6 +104,8 @@ var elementTests = []struct{ name, in, want string }{
 	{"SVG title does not hide the page", `<svg><title/></svg><img src=§>`, `<svg><title/></svg><img{} ~src=§>`},
 	{"SVG style does not hide the page", `<svg><style><!--</style><img src=§>--></style></svg><img src=§>`, `<svg><style><!--</style><img{} ~src=§>--></style></svg><img{} ~src=§>`},
 	{"an SVG script whose type the preload scanner does not heed", `<svg><script type=text/plain href="§"></script></svg>`, `<svg><script{js} ~type=text/plain ~href="§"></script></svg>`},
+	{"a frameset behind a template in the head", `<template>x</template><nobr><frameset><frame src=§></frameset>`, `<template>x</template><nobr><frameset><frame{} ~src=§></frameset>`},
+	{"an end tag that browsers take differently", `<video><foreignObject><svg></foreignObject><source src=§>`, `<video><foreignObject><svg></foreignObject><source{} ~src=§>`},
 	{"SVG that only the preload scanner sees", `<frameset></frameset><svg><image xlink:href=§ /><script href=§></script></svg><image src=§>`,
 		`<frameset></frameset><svg><image{} ~xlink:href=§ /><script{js} ~href=§></script></svg><image{} ~src=§>`},
 	{"an image in SVG with duplicates", `<svg><image href=/a href=§ xlink:href=/b></svg>`, `<svg><image{} ~href=/a ~href=§ xlink:href=/b></svg>`},

@@ -413,7 +413,13 @@ func (t *tree) toBody() {
 		t.push(keyHTML, elHTML, nsHTML)
 	}
 	t.stack = t.stack[:1]
+	t.impliedBody()
+}
+
+// impliedBody opens a body without a tag. Browsers forget there what a template in the head said about framesets.
+func (t *tree) impliedBody() {
 	t.push(keyBody, elBody, nsHTML)
+	t.framesetOK = true
 	t.setMode(inBody)
 }
 

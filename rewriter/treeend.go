@@ -1,5 +1,7 @@
 package rewriter
 
+import "slices"
+
 // endSlow is end for every mode and element.
 func (t *tree) endSlow(k key, el elem) {
 	if t.lost {
@@ -19,8 +21,11 @@ func (t *tree) endSlow(k key, el elem) {
 				}
 			}
 			t.spend(len(t.stack) - i)
-			// Chromium goes on with the name as SVG spells it, which no HTML element has.
+			// Chromium goes on with the name as SVG spells it, which no HTML element has; Firefox closes one.
 			if t.top().ns == nsSVG && svgCamel[k] {
+				if slices.ContainsFunc(t.stack[:i+1], func(nd node) bool { return nd.key == k }) {
+					t.lose()
+				}
 				return
 			}
 		}
@@ -50,8 +55,7 @@ func (t *tree) endIn(k key, el elem, mode insertionMode) step {
 			t.push(keyHead, elHead, nsHTML)
 			t.setMode(inHead)
 		default:
-			t.push(keyBody, elBody, nsHTML)
-			t.setMode(inBody)
+			t.impliedBody()
 		}
 		return again
 	case inHead:

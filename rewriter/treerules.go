@@ -271,8 +271,7 @@ func (t *tree) startIn(tok token, mode insertionMode, at *placed) step {
 				return st
 			}
 		}
-		t.push(keyBody, elBody, nsHTML)
-		t.setMode(inBody)
+		t.impliedBody()
 		return again
 	case inBody:
 		return t.startBody(tok, at)

@@ -331,6 +331,8 @@ func (c *cssText) str(first, i, to int, call bool) (int, bool) {
 		return end, true
 	case fetched && (end == to || src[end] == src[i]):
 		c.reference(i+1, end, false)
+	case st.imported:
+		c.badImport(i + 1)
 	}
 	st.imported = false
 	if end < to && src[end] == src[i] {

@@ -23,6 +23,9 @@ func (c *cssText) reference(i, end int, bare bool) {
 	}
 	url := src[i:end]
 	if bare && len(url) < 4096 && badURL(url) {
+		if c.st.imported {
+			c.badImport(i)
+		}
 		return
 	}
 	imported := c.st.imported
@@ -35,6 +38,17 @@ func (c *cssText) reference(i, end int, bare bool) {
 		return // decided already
 	}
 	c.judge(i, end, url, imported)
+}
+
+// badImport puts the URL at i behind @import out of use, which is broken off by a newline or has what none may have:
+// browsers fetch none, but Firefox's scanner does, up to what closes it.
+func (c *cssText) badImport(i int) {
+	if c.r.o.Policy.AllAllowed() || bytes.HasPrefix(c.src[i:], []byte(inertSheet)) {
+		return
+	}
+	d := ambiguous("ambiguous:import")
+	c.r.record(c.offset(i), rules.Resource{Kind: rules.KindStyle, Page: c.r.page}, d)
+	c.refuse(i, d, true)
 }
 
 // escaped reports whether what follows v is escaped by a backslash at its end.

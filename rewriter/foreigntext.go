@@ -68,8 +68,7 @@ func (r *Rewriter) enterInner(rd *reader) {
 	}
 	f.deep, f.split = false, false
 	f.on, f.script, f.depth, f.hold, f.base = true, rd.el == elScript, len(rd.tree.stack), rd.pos, rd.pos
-	f.src, f.offsets, f.attrs = f.src[:0], f.offsets[:0], f.attrs[:0]
-	f.css = cssState{head: cssHead{done: true}} // the preload scanner has a reading of its own
+	f.src, f.offsets, f.attrs, f.css = f.src[:0], f.offsets[:0], f.attrs[:0], cssState{}
 	if f.script {
 		f.hold, f.start, f.nameTo, f.kind = rd.start, rd.start, rd.nameTo, rd.script.kind
 		f.attrs = append(f.attrs, rd.attrs...)
@@ -262,11 +261,11 @@ func (r *Rewriter) innerCSS(f *foreignText, final bool) *cssText {
 }
 
 // innerRest keeps f's text from offset n on. An edit stands at the begin of a URL, so that nothing before one is
-// held.
+// held, but for a rule that is read as scanners do.
 func (r *Rewriter) innerRest(f *foreignText, n int) {
 	f.offsets = f.offsets[:len(f.src)]
 	f.hold = maxHold
-	if url := n + f.css.url; f.css.url > 0 && url < len(f.src) {
+	if url := n + f.css.url; (f.css.url > 0 || !f.css.head.done) && url < len(f.src) {
 		f.hold = f.base + int(f.offsets[url])
 	}
 	rest := copy(f.src, f.src[n:])

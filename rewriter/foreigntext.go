@@ -110,6 +110,9 @@ func (r *Rewriter) innerText(rd *reader, i, n int) bool {
 
 // addInner collects character data at offset i for the elements that it belongs to.
 func (r *Rewriter) addInner(rd *reader, text []byte, i int, references bool) {
+	for rd.tree.lost && rd.inner.on { // nobody knows any more what belongs to it
+		r.leaveInner(rd)
+	}
 	if r.limitInner(rd, i); !rd.inner.on {
 		return
 	}

@@ -201,7 +201,9 @@ func (r *Rewriter) stepLongTag(rd *reader) bool {
 			rd.st = stData
 			if rd.endTag {
 				if rd.roles&trees != 0 {
-					rd.tree.end(rd.key, rd.el)
+					if rd.tree.end(rd.key, rd.el); rd.tree.odd {
+						rd.tree.lose()
+					}
 				}
 			} else {
 				rd.script = scriptText{}

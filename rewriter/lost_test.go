@@ -17,6 +17,7 @@ func TestPagesTooDeepToFollow(t *testing.T) {
 		{"closed again", strings.Repeat("<q>", maxOpen+10) + strings.Repeat("</q>", maxOpen+10)},
 		{"an svg beyond them", strings.Repeat("<q>", maxOpen+10) + "<svg>"},
 		{"end tags of elements far below", "<b>" + strings.Repeat("<div>", 4000) + strings.Repeat("</b>", 3000)},
+		{"svg styles in each other", "<svg>" + strings.Repeat("<style>a", 3000) + strings.Repeat("<a></a>b", 4000) + "</style>"},
 	} {
 		for _, tt := range []struct{ name, rest, gone string }{
 			{"a script", `<script src="` + tracker + `"></script>`, ` src="`},

@@ -274,8 +274,11 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 			if e == 0 || in[e] != '>' {
 				break
 			}
+			at := i
 			i = e + 1
-			t.end(k, shortElem(k))
+			if t.end(k, shortElem(k)); t.odd {
+				r.dropEnd(rd, at)
+			}
 			if t.spent > spentFree {
 				rd.tire(r.offset + int64(i))
 			}
@@ -342,7 +345,7 @@ func (r *Rewriter) stepData(rd *reader) bool {
 			}
 			if isLetter(in[i+2]) {
 				if k, e := r.plainEndAt(rd, i); e != 0 {
-					r.plainEnd(rd, k, e)
+					r.plainEnd(rd, k, i, e)
 					return true
 				}
 				rd.start, rd.endTag = i, true
@@ -537,7 +540,7 @@ func (r *Rewriter) stepRaw(rd *reader) bool {
 	}
 	rd.css = false
 	if k, e := r.plainEndAt(rd, end); e != 0 {
-		r.plainEnd(rd, k, e)
+		r.plainEnd(rd, k, end, e)
 		return true
 	}
 	rd.start, rd.endTag = end, true
@@ -567,8 +570,9 @@ func (r *Rewriter) plainEndAt(rd *reader, i int) (key, int) {
 	return k, e
 }
 
-// plainEnd acts on the end tag of that key whose name ends at e.
-func (r *Rewriter) plainEnd(rd *reader, k key, e int) {
+// plainEnd acts on the end tag of that key that begins at i and whose name ends at e.
+func (r *Rewriter) plainEnd(rd *reader, k key, i, e int) {
+	rd.start = i
 	rd.key, rd.el, rd.endTag = k, shortElem(k), true
 	rd.as, rd.attrs = asBefore, rd.attrs[:0]
 	rd.pos = e + 1

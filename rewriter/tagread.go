@@ -466,7 +466,9 @@ func (r *Rewriter) finishTag(rd *reader) {
 	rd.st = stData
 	if rd.endTag {
 		if rd.roles&trees != 0 {
-			rd.tree.end(rd.key, rd.el)
+			if rd.tree.end(rd.key, rd.el); rd.tree.odd {
+				r.dropEnd(rd, rd.start)
+			}
 			for rd.inner.on && (len(rd.tree.stack) < rd.inner.depth || rd.tree.lost) {
 				r.leaveInner(rd)
 			}
@@ -493,6 +495,13 @@ func (r *Rewriter) finishTag(rd *reader) {
 		}
 	}
 	r.placeTag(rd)
+}
+
+// dropEnd gives the end tag at offset at a name that closes nothing, since browsers disagree on what it closes.
+func (r *Rewriter) dropEnd(rd *reader, at int) {
+	if rd.tree.odd = false; !r.o.Policy.AllAllowed() {
+		r.insert(at+len("</"), renamePrefix)
+	}
 }
 
 // placeTag acts on a start tag for the readers that rd stands for.

@@ -15,6 +15,7 @@ type tree struct {
 	slow        bool // the mode is none of those in which ordinary elements are just pushed
 	reconstruct bool // a formatting element may have been closed by others
 	form        bool // the form element pointer is set
+	odd         bool // browsers take the end tag just read in different ways; it did nothing here
 	framesetOK  bool
 	quirks      bool
 

@@ -24,7 +24,7 @@ func (t *tree) endSlow(k key, el elem) {
 			// Chromium goes on with the name as SVG spells it, which no HTML element has; Firefox closes one.
 			if t.top().ns == nsSVG && svgCamel[k] {
 				if slices.ContainsFunc(t.stack[:i+1], func(nd node) bool { return nd.key == k }) {
-					t.lose()
+					t.odd = true
 				}
 				return
 			}

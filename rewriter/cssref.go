@@ -97,7 +97,9 @@ func (c *cssText) refuse(i int, d rules.Decision, sheet bool) {
 		if sheet {
 			prefix = inertSheet
 		}
-		c.r.insert(c.offset(i), prefix)
+		if at := c.offset(i); sheet || !c.r.hasEdit(at) { // to another reading it may be a sheet
+			c.r.insert(at, prefix)
+		}
 	}
 	if !c.blocked {
 		c.blocked, c.first = true, d

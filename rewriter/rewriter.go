@@ -473,6 +473,15 @@ func (r *Rewriter) insert(at int, text ...string) {
 	r.edits[i] = edit{at, from, int32(len(r.arena))}
 }
 
+// hasEdit reports whether something is inserted before the byte at offset at.
+func (r *Rewriter) hasEdit(at int) bool {
+	i := len(r.edits)
+	for i > 0 && r.edits[i-1].at > at {
+		i--
+	}
+	return i > 0 && r.edits[i-1].at == at
+}
+
 // charge books the bytes held now and reports whether the common budget has room for them.
 func (r *Rewriter) charge(n int) bool {
 	if r.o.Budget == nil || n == r.charged {

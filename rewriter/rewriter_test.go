@@ -397,6 +397,10 @@ func TestTextAroundElementsInSVG(t *testing.T) {
 			`<svg><style>@imp<g>ort "about:invalid#//tracker.test/1";</g></style><style>@imp<g>x</g>ort "about:invalid#//tracker.test/2";</style></svg>`,
 		},
 		{
+			`<svg><style><g>a{--x:\</g>@import "//tracker.test/1";</style></svg><p>some text behind it`,
+			`<svg><style><g>a{--x:\</g>@import "about:invalid#//tracker.test/1";</style></svg><p>some text behind it`,
+		},
+		{
 			`<svg><style>@import <g>"http:/</g>/tracker.test/1";</style></svg>`,
 			`<svg><style>@import <g>"about:invalid#http:/</g>/tracker.test/1";</style></svg>`,
 		},

@@ -36,13 +36,18 @@ func (r *Rewriter) enterXMLDeclaration(rd *reader) bool {
 	return true
 }
 
-// stepPI reads a processing instruction. One that names a style sheet is a link.
+// stepPI reads a processing instruction. One that names a style sheet is a link; Chromium takes it for one within a
+// document type declaration too.
 func (r *Rewriter) stepPI(rd *reader) bool {
+	inside := rd.subset != noSubset
 	j := bytes.Index(r.in[rd.pos:], []byte("?>"))
 	if j < 0 {
 		if r.ended || len(r.in)-rd.start > r.maxTag() {
 			r.instruction(rd, r.in[rd.start+2:])
 			rd.start, rd.st, rd.pos = -1, stBogus, len(r.in)
+			if inside {
+				rd.st, rd.subset = stDoctype, inPI
+			}
 			return !r.ended
 		}
 		rd.pos = max(rd.pos, len(r.in)-1)
@@ -50,7 +55,9 @@ func (r *Rewriter) stepPI(rd *reader) bool {
 	}
 	rd.pos += j + 2
 	r.instruction(rd, r.in[rd.start+2:rd.pos-2])
-	rd.start, rd.st = -1, stData
+	if rd.start, rd.st = -1, stData; inside {
+		rd.st = stDoctype
+	}
 	return true
 }
 
@@ -88,7 +95,7 @@ const (
 	noSubset  subset = iota
 	inSubset         // in the internal subset, between declarations or in one
 	inComment        // in a comment there
-	inPI             // in a processing instruction there
+	inPI             // in a processing instruction there that is too long to hold
 )
 
 // stepDoctype reads a document type declaration. Of its internal subset entities and the defaults of attributes
@@ -142,8 +149,9 @@ func (r *Rewriter) stepDoctype(rd *reader) bool {
 				rd.pos, rd.subset = rd.pos+len("<!--"), inComment
 				continue
 			case bytes.HasPrefix(rest, []byte("<?")):
-				rd.pos, rd.subset = rd.pos+len("<?"), inPI
-				continue
+				rd.start, rd.st = rd.pos, stPI
+				rd.pos += len("<?")
+				return true
 			case !r.declaration(rd):
 				return r.atEnd(rd)
 			}

@@ -34,6 +34,7 @@ func TestXMLDocuments(t *testing.T) {
 		{"a fixed attribute", `<!DOCTYPE a [<!ATTLIST link rel NOTATION (x) #FIXED 'x'>]><html/>`, `<!DOCTYPE a [<!ATTLIST ~link rel NOTATION (x) #FIXED 'x'>]><html/>`},
 		{"attributes without defaults", `<!DOCTYPE a [<!ATTLIST svg xmlns:a CDATA #FIXED "http://ns.adobe.com/" b CDATA #IMPLIED><!ELEMENT svg ANY>]><svg/>`, ""},
 		{"quotes in comments and instructions", `<!DOCTYPE a [<!-- ' ]> --><?x ' ?><!ENTITY e "<b/>"><!-- ' -->]><html/>`, `<!DOCTYPE a [<!-- ' ]> --><?x ' ?><!ENTITY ~e "<b/>"><!-- ' -->]><html/>`},
+		{"a style sheet named in the document type", `<!DOCTYPE a [<?xml-stylesheet href="§"?><!ENTITY e "<b/>">]><html/>`, `<!DOCTYPE a [<?~xml-stylesheet href="§"?><!ENTITY ~e "<b/>">]><html/>`},
 		{"brackets in identifiers", `<!DOCTYPE a SYSTEM "[']>" [<!NOTATION n SYSTEM "it's ]>"><!ENTITY e "<b/>">]><html/>`, `<!DOCTYPE a SYSTEM "[']>" [<!NOTATION n SYSTEM "it's ]>"><!ENTITY ~e "<b/>">]><html/>`},
 	} {
 		in := expand(tt.in, "")

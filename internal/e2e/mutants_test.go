@@ -20,8 +20,49 @@ var joints = []string{
 	"<template shadowrootmode=open>", "<link rel=stylesheet ", "<img ", "<image ", "\x00", "\n", "\f", "&quot;", "&#x3c;", "srcset=", "src=", "style=", "<menuitem>", "<keygen>", "<hr>", "<br/>", "</br>", "</p >",
 }
 
+// xmlJoints are the same for documents that are read by the rules of XML.
+var xmlJoints = []string{
+	"<", ">", `"`, "'", "/>", "=", "[", "]", "]>", "\n", "&amp;", "&e;", "&#60;", "%p;", "<!--", "-->", "<!-- ' -->", "<![CDATA[", "]]>", "<?x ", "?>", "<?p ' ?>", "<!DOCTYPE html [", "<!DOCTYPE html>",
+	`<?xml-stylesheet href="http://tracker.test/ID/p.css"?>`, `<svg xmlns="http://www.w3.org/2000/svg">`, "</svg>", "<style>", "</style>", "<script>", "</script>", "<g>", "</g>", "<p>", "</p>",
+	"<!ENTITY e 'tracker.test'>", "<!ENTITY f '&e;'>", `<!ENTITY % p '<!ENTITY g "x">'>`, "<!ATTLIST img src CDATA 'http://tracker.test/ID/a.png'>", "<!ELEMENT a ANY>", "<!NOTATION n SYSTEM 'x'>",
+	"<link rel='stylesheet' href='http://tracker.test/ID/l.css'/>", "<image href='http://tracker.test/ID/i.png' width='9' height='9'/>", `<h:img xmlns:h="http://www.w3.org/1999/xhtml" src="http://tracker.test/ID/h.png"/>`,
+}
+
+// xmlContents are put into documents of XHTML, and of SVG where they begin with its elements.
+var xmlContents = []string{
+	`<img src="T.png"/>`, `<script src="T.js"></script>`, `<link rel="stylesheet" href="T.css"/>`, `<style>@import "T.css";</style>`, `<p style="background:url(T.png)">x</p>`, `<iframe src="T.html"/>`,
+	`<svg xmlns="http://www.w3.org/2000/svg" xmlns:q="http://www.w3.org/1999/xlink"><image q:href="T.png" width="9" height="9"/></svg>`, `<base href="http://tracker.test/ID/"/><img src="x.png"/>`,
+	`<iframe srcdoc="&lt;img src='T.png'>"/>`, `<video poster="T.png"/>`, `<img src="//&e;/ID/x.png"/>`, `<image href="T.png" width="9" height="9"/>`, `<script href="T.js"/>`, `<use href="T.svg#a"/>`,
+	`<style>@import "http:<g/>//tracker.test/ID/x.css";</style>`,
+}
+
+// xmlMutants returns n damaged documents of XML.
+func xmlMutants(n int, seed uint64) (out []*vector) {
+	rnd := rand.New(rand.NewPCG(seed, 8))
+	document := func() (contentType, doc string) {
+		i := rnd.IntN(len(xmlContents))
+		contentType, doc = "application/xhtml+xml", `<html xmlns="http://www.w3.org/1999/xhtml">`+xmlContents[i]+"</html>"
+		if i >= 11 {
+			contentType, doc = "image/svg+xml", `<svg xmlns="http://www.w3.org/2000/svg">`+xmlContents[i]+"</svg>"
+		}
+		if rnd.IntN(2) == 0 {
+			doc = `<!DOCTYPE a [<!ENTITY e "tracker.test"><!ENTITY s "x"><?p q?>]>` + doc
+		}
+		return contentType, doc
+	}
+	for i := range n {
+		v := &vector{ID: fmt.Sprintf("xml%d-%d", seed, i), Scope: "static"}
+		contentType, a := document()
+		_, b := document()
+		v.ContentType = &contentType
+		v.Body = []byte(strings.NewReplacer("T.", "http://tracker.test/"+v.ID+"/x.", "ID", v.ID).Replace(mutate(rnd, a, b, xmlJoints)))
+		out = append(out, v)
+	}
+	return out
+}
+
 // mutate returns a cross of two documents, changed in a few places.
-func mutate(rnd *rand.Rand, a, b string) string {
+func mutate(rnd *rand.Rand, a, b string, joints []string) string {
 	at := func(s string) int { // mostly where a tag begins or ends
 		i := rnd.IntN(len(s) + 1)
 		if rnd.IntN(4) > 0 {
@@ -74,7 +115,7 @@ func mutants(vs []*vector, n int, seed uint64) (out []*vector) {
 			return strings.ReplaceAll(string(v.Body), v.ID, id)
 		}
 		v := *from[0]
-		v.ID, v.Body, v.Wait = id, []byte(mutate(rnd, pick(from), pick(with))), 0
+		v.ID, v.Body, v.Wait = id, []byte(mutate(rnd, pick(from), pick(with), joints)), 0
 		out = append(out, &v)
 	}
 	return out
@@ -89,8 +130,9 @@ func TestMutatedVectors(t *testing.T) {
 		n, _ = strconv.Atoi(count)
 		seed, _ = strconv.ParseUint(from, 10, 64)
 	}
-	vs := mutants(loadVectors(t), n, seed)
-	c := vectorSite(t, vs)
+	vs, xs := mutants(loadVectors(t), n, seed), xmlMutants(n/4, seed)
+	all := append(vs[:len(vs):len(vs)], xs...)
+	c := vectorSite(t, all)
 	check := func(t *testing.T, visits []*visit) {
 		for _, x := range visits {
 			if x.err != nil {
@@ -102,11 +144,11 @@ func TestMutatedVectors(t *testing.T) {
 		}
 	}
 	t.Run("Chromium", func(t *testing.T) {
-		p := startPool(t, c.addr("8080"), vs)
-		check(t, p.replayAll(t, map[*visit][]*vector{{scripting: true}: vs, {}: vs[:len(vs)/4]}))
+		p := startPool(t, c.addr("8080"), all)
+		check(t, p.replayAll(t, map[*visit][]*vector{{scripting: true}: all, {}: vs[:len(vs)/4]}))
 	})
 	t.Run("Firefox", func(t *testing.T) {
 		f := startFirefox(t, c.addr("8080"))
-		check(t, f.replay(t, visit{scripting: true}, vs[:len(vs)/2]))
+		check(t, f.replay(t, visit{scripting: true}, append(vs[:len(vs)/2:len(vs)/2], xs...)))
 	})
 }

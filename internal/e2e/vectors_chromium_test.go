@@ -258,7 +258,7 @@ func (c contact) id() string {
 // framed reports whether what a vector asks for in a frame is what it asks for as a page. Icons,
 // manifests and speculation rules are a page's alone; a page's script may leave the frame.
 func framed(v *vector) bool {
-	return v.Scope == "static" && len(v.Headers) == 0 && v.ContentType == nil && len(v.Body) < 10<<10 && len(v.Connects)+len(v.NoJS.Connects) == 0 &&
+	return v.Scope == "static" && len(v.Headers) == 0 && (v.ContentType == nil || strings.HasSuffix(*v.ContentType, "+xml")) && len(v.Body) < 10<<10 && len(v.Connects)+len(v.NoJS.Connects) == 0 &&
 		!ownPage.Match(v.Body)
 }
 

@@ -25,6 +25,8 @@ var cssTests = []struct{ name, css string }{
 	{"an import that is none", `@import-x "§"; @import x "§"; @import {"§"}`},
 	{"a string that is broken off, which only Firefox's scanner fetches", "@import \"^§\n\";"},
 	{"an address with a space, which only Firefox's scanner fetches", `@import url(^§ x);`},
+	{"a function of letters, which only Firefox's scanner fetches", `@import ^UR<x>L(§);`},
+	{"the same in another function", `@import ^ux(rl(§));`},
 	{"strings and addresses that nobody fetches", "a{b:url(§ x);c:url(\"§\n\")}"},
 	{"a bare import, which only the preload scanner fetches", `@import ^§;`},
 	{"a bare import behind slashes", `/a/b@import ^§;`},

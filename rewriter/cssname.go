@@ -306,6 +306,9 @@ func (c *cssText) importURL(i, to int) (int, bool) {
 		if !ok && to-i <= maxCSSName {
 			return i, false
 		}
+		if b|0x20 == 'u' && (end == to || src[end] != '(' || !equalFold(src[i:end], "url")) {
+			c.badImport(i) // Firefox's scanner finds url( in more than that
+		}
 		if ok && end < to && src[end] == '(' {
 			at := end
 			if j := bytes.IndexByte(src[i:end], '\\'); j >= 0 {

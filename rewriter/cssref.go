@@ -41,7 +41,7 @@ func (c *cssText) reference(i, end int, bare bool) {
 }
 
 // badImport puts the URL at i behind @import out of use, which is broken off by a newline or has what none may have:
-// browsers fetch none, but Firefox's scanner does, up to what closes it.
+// browsers fetch none, but Firefox's scanner does, up to what closes it. It goes by letters, not by tokens.
 func (c *cssText) badImport(i int) {
 	if c.r.o.Policy.AllAllowed() || bytes.HasPrefix(c.src[i:], []byte(inertSheet)) {
 		return

@@ -144,7 +144,7 @@ func (r *Rewriter) element(rd *reader) {
 			r.urls(rd, rules.KindMedia, atSrc)
 		}
 	case elImage: // in HTML it becomes an img
-		if rd.inSVG() {
+		if r.hrefs(rd) {
 			for _, a := range rd.attrs { // the tree builder believes the first, the scanner the last
 				if a.id == atHref || a.id == atXlinkHref {
 					r.url(rd, a, rules.KindImage)
@@ -172,25 +172,11 @@ func (r *Rewriter) element(rd *reader) {
 	r.common(rd)
 }
 
-// inSVG reports whether an image or script refers by href to some of the readers. Chromium's preload scanner
-// takes it so wherever an svg is open, behind integration points and where the tree builder ignores
-// the tag too.
-func (rd *reader) inSVG() bool {
-	switch {
-	case rd.svg:
-		return true
-	case rd.roles&scanners == 0:
-		return false
-	case !rd.live:
-		return true
-	}
-	rd.tree.spend(len(rd.tree.stack))
-	for i := range rd.tree.stack {
-		if rd.tree.stack[i].ns == nsSVG {
-			return true
-		}
-	}
-	return false
+// hrefs reports whether an image or script refers by href to some of the readers. Chromium's preload scanner
+// takes it so wherever an svg is open to it: behind integration points, where the tree builder has closed it, and
+// where that ignores the tag.
+func (r *Rewriter) hrefs(rd *reader) bool {
+	return rd.svg || rd.roles&scanners != 0 && (r.svg || !rd.live)
 }
 
 // common looks at the attributes that every element may have.

@@ -80,6 +80,7 @@ func (r *Rewriter) enterLongTag(rd *reader) {
 // placeLong tells the tree builder of a tag whose rest is not read yet.
 func (r *Rewriter) placeLong(rd *reader) {
 	rd.html, rd.live, rd.svg = true, true, r.o.XML
+	r.svg = r.svg || rd.el == elSvg
 	if r.o.XML {
 		rd.tree.push(rd.key, rd.el, nsSVG)
 		return

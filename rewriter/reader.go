@@ -251,6 +251,7 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 					}
 				}
 				if !t.open(k, el) {
+					r.svg = r.svg || el == elSvg
 					t.startSlow(token{key: k, el: el, self: self})
 				}
 				if rd.early {

@@ -106,6 +106,7 @@ type Rewriter struct {
 	readings [maxReadings]reader // the first n are in use
 	n        int
 	offBody  bool // without scripting the body has begun earlier
+	svg      bool // an svg has begun, which a preload scanner may take for open still
 
 	edits   []edit
 	arena   []byte // text of edits
@@ -174,7 +175,7 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 		rd := &r.readings[0]
 		rd.st, rd.early, rd.cssText.head.done = stSheet, false, true
 	}
-	r.n, r.offBody = 1, false
+	r.n, r.offBody, r.svg = 1, false, false
 	r.headDone = o.Head == "" || o.XML || o.CSS
 	r.ended, r.edited, r.offset, r.depth, r.err = false, false, 0, 0, nil
 	r.seen, r.first = r.seen[:0], r.first[:0]

@@ -48,7 +48,7 @@ func (r *Rewriter) scriptElement(rd *reader) {
 				continue
 			}
 		case atHref, atXlinkHref:
-			if a.val.empty() || !rd.inSVG() {
+			if a.val.empty() || !r.hrefs(rd) {
 				continue
 			}
 		default:

@@ -507,6 +507,7 @@ func (r *Rewriter) dropEnd(rd *reader, at int) {
 // placeTag acts on a start tag for the readers that rd stands for.
 func (r *Rewriter) placeTag(rd *reader) {
 	var at placed
+	r.svg = r.svg || rd.el == elSvg
 	rd.html, rd.live, rd.svg = rd.roles&scanners != 0, false, false
 	if rd.roles&trees != 0 {
 		t := token{key: rd.key, el: rd.el, self: rd.slash, noscr: rd.roles&scripting == 0}

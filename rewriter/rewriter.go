@@ -165,7 +165,9 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 	r.dst, r.o, r.page = dst, o, o.Page
 	r.in, r.buf = nil, trimLarge(r.buf)
 	r.out, r.arena, r.scratch, r.plain, r.data = trim(r.out), trim(r.arena), trim(r.scratch), trim(r.plain), trim(r.data)
-	r.edits = r.edits[:0]
+	if r.edits = r.edits[:0]; cap(r.edits) > maxPooled/16 {
+		r.edits = nil
+	}
 	r.base, r.begun, r.charset, r.coder = o.Page, false, "", nil
 	r.readings[0].reset(false)
 	if o.XML {

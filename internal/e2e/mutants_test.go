@@ -136,7 +136,7 @@ func TestMutatedVectors(t *testing.T) {
 	check := func(t *testing.T, visits []*visit) {
 		for _, x := range visits {
 			if x.err != nil {
-				t.Logf("%s: %v", x.name(), x.err)
+				t.Errorf("%s: %v", x.name(), x.err)
 			}
 			if len(x.contacts) > 0 {
 				t.Errorf("%s: %s\n\t%q", x.name(), strings.Join(x.contacts, " "), x.vs[0].Body)

@@ -113,7 +113,7 @@ func (r *Rewriter) Part() error {
 	if r.follow.on && r.err == nil {
 		r.part()
 		r.take(nil, false)
-		r.settle()
+		r.settle(0)
 	}
 	r.follow.e = nil
 	return r.err

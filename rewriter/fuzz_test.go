@@ -38,6 +38,8 @@ func FuzzRewrite(f *testing.F) {
 		}
 		want := rewrite(t, o, doc)
 		if n := int(at); n < len(doc) {
+			o := o
+			o.completing = 1 + n%8
 			if got := rewrite(t, o, doc[:n], doc[n:]); got != want {
 				t.Fatalf("cut at %d:\ngot  %q\nwant %q", n, got, want)
 			}
@@ -108,6 +110,7 @@ func TestSuites(t *testing.T) {
 		}
 		if len(doc) <= 160 {
 			for i := 1; i < len(doc); i++ {
+				o.completing = i % 8
 				same(doc[:i], doc[i:])
 			}
 		} else {

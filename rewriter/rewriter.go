@@ -31,6 +31,7 @@ const (
 	DefaultMaxScript = 4 << 20
 
 	squeezedMax = 1 << 10
+	completing  = 256 // bytes that are likely to complete a token
 	maxPooled   = 1 << 20
 )
 
@@ -82,8 +83,8 @@ type Options struct {
 	// tagsOnly leaves the text of scripts and style sheets unread, to measure the rest alone.
 	tagsOnly bool
 
-	// every is junctionEvery, but for tests.
-	every int
+	// every and completing are the constants of that name, but for tests.
+	every, completing int
 }
 
 // Rewriter rewrites one document. It starts no goroutine and is not safe for concurrent use.
@@ -161,6 +162,9 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 	}
 	if o.MaxScript <= 0 {
 		o.MaxScript = DefaultMaxScript
+	}
+	if o.completing == 0 {
+		o.completing = completing
 	}
 	r.dst, r.o, r.page = dst, o, o.Page
 	r.in, r.buf = nil, trimLarge(r.buf)
@@ -242,8 +246,15 @@ func (r *Rewriter) Write(p []byte) (int, error) {
 		} else if r.taken.e != nil {
 			n = min(n, max(1, r.o.every/4))
 		}
+		if c := len(r.buf) + r.o.completing; c < n && len(r.buf) > 0 {
+			n, next = c, -1
+		}
 		r.take(rest[:n], false)
-		r.settle()
+		if n < len(rest) && r.begun && r.coder == nil && len(r.first) == 0 {
+			n -= r.settle(n)
+		} else {
+			r.settle(0)
+		}
 		rest = rest[n:]
 		if r.taken.e != nil {
 			r.taken.settled(r)
@@ -314,7 +325,7 @@ func (r *Rewriter) Flush() error {
 			r.buf = r.buf[:0]
 			r.take(first, false)
 		}
-		r.settle()
+		r.settle(0)
 	}
 	return r.err
 }
@@ -334,11 +345,11 @@ func (r *Rewriter) Close() error {
 		if f.on {
 			r.part()
 			r.take(nil, false) // the end is not seen before all that comes before it is read
-			r.settle()
+			r.settle(0)
 		}
 		r.ended = true
 		r.take(nil, true)
-		r.settle()
+		r.settle(0)
 		if r.taken.e != nil {
 			r.kept = r.taken.end(r)
 		}
@@ -364,8 +375,10 @@ func (r *Rewriter) Abort() {
 // Edited reports whether any byte of the output differs from the input so far.
 func (r *Rewriter) Edited() bool { return r.edited }
 
-// settle writes the window up to the first byte that a reading still holds, with the edits made.
-func (r *Rewriter) settle() {
+// settle writes the window up to the first byte that a reading still holds, with the edits made. What is held is
+// copied, unless it is within the window's last bytes, as many as there are again, and something was written: then
+// it returns its length.
+func (r *Rewriter) settle(again int) int {
 	hold := len(r.in)
 	if !r.begun {
 		hold = 0
@@ -384,6 +397,11 @@ func (r *Rewriter) settle() {
 		r.offset += int64(hold)
 	}
 	rest := r.in[hold:]
+	if len(rest) <= again && hold > 0 {
+		r.buf = r.buf[:0]
+		r.charge(0)
+		return len(rest)
+	}
 	if len(r.buf) > 0 || r.coder != nil { // the window is buf itself
 		if hold > 0 {
 			n := copy(r.buf, rest)
@@ -393,15 +411,16 @@ func (r *Rewriter) settle() {
 		r.buf = append(r.buf, rest...)
 	}
 	if r.charge(len(r.buf)) || r.squeezed {
-		return
+		return 0
 	}
 	// The common budget is used up: what is held is decided now, as if it were over its own limit.
 	r.squeezed = true
 	r.taken.e = nil // what comes of it now is of no use to later documents
 	r.in = r.buf
 	r.run()
-	r.settle()
+	r.settle(0)
 	r.squeezed = false
+	return 0
 }
 
 // emit writes in[:hold] with its edits.

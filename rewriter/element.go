@@ -179,9 +179,11 @@ func (r *Rewriter) hrefs(rd *reader) bool {
 	return rd.svg || rd.roles&scanners != 0 && (r.svg || !rd.live)
 }
 
+var commonAttrs = attrsOf(atStyle, atPaint, atBackground, atPing, atAttributionSrc, atEvent, atLazySrc, atLazySrcset)
+
 // common looks at the attributes that every element may have.
 func (r *Rewriter) common(rd *reader) {
-	if !rd.live && !rd.svg {
+	if rd.has&commonAttrs == 0 || !rd.live && !rd.svg {
 		return
 	}
 	for _, a := range rd.attrs {
@@ -248,6 +250,9 @@ func lazyKind(el elem) (rules.Kind, bool) {
 // hasValue reports whether any of the element's attributes of that name has the lower-case
 // value; with duplicates the scanner believes the last, the tree builder the first.
 func (r *Rewriter) hasValue(rd *reader, id attrName, want string) bool {
+	if !rd.has.has(id) {
+		return false
+	}
 	for _, a := range rd.attrs {
 		if a.id == id && equalFold(r.value(rd, a), want) {
 			return true

@@ -309,8 +309,8 @@ func (r *Rewriter) leaveInner(rd *reader) {
 
 // blockInner makes a script whose text is collected inert.
 func (r *Rewriter) blockInner(rd *reader, f *foreignText, d rules.Decision) {
-	start, nameTo, attrs := rd.start, rd.nameTo, rd.attrs
-	rd.start, rd.nameTo, rd.attrs = f.start, f.nameTo, f.attrs
+	start, nameTo, attrs, has := rd.start, rd.nameTo, rd.attrs, rd.has
+	rd.start, rd.nameTo, rd.attrs, rd.has = f.start, f.nameTo, f.attrs, ^attrSet(0)
 	r.blockScript(rd, d)
-	rd.start, rd.nameTo, rd.attrs = start, nameTo, attrs
+	rd.start, rd.nameTo, rd.attrs, rd.has = start, nameTo, attrs, has
 }

@@ -140,6 +140,7 @@ func (r *Rewriter) longAttr(rd *reader) {
 		return
 	}
 	rd.attrs = append(rd.attrs, a)
+	rd.has |= 1 << a.id
 	v := r.value(rd, a)
 	single := a.id == atSrc || a.id == atHref || a.id == atData || a.id == atPoster || a.id == atXlinkHref
 	kind, _ := lazyKind(rd.el)

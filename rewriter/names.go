@@ -271,6 +271,18 @@ const (
 	atLazySrcset
 )
 
+// attrSet is a set of attributes.
+type attrSet uint32
+
+func (s attrSet) has(id attrName) bool { return s>>(id&31)&1 != 0 }
+
+func attrsOf(ids ...attrName) (s attrSet) {
+	for _, id := range ids {
+		s |= 1 << id
+	}
+	return s
+}
+
 var attributeNames = map[string]attrName{
 	"src": atSrc, "srcset": atSrcset, "href": atHref, "xlink:href": atXlinkHref, "style": atStyle, "type": atType, "rel": atRel,
 	"as": atAs, "content": atContent, "http-equiv": atHTTPEquiv, "srcdoc": atSrcdoc, "data": atData, "code": atCode,

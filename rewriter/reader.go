@@ -95,8 +95,9 @@ type tokenizer struct {
 	el     elem
 	key    key
 	endTag bool
-	slash  bool // self-closing
-	nameTo int  // end of the tag's name; in a comment its opening dashes
+	slash  bool    // self-closing
+	nameTo int     // end of the tag's name; in a comment its opening dashes
+	has    attrSet // the names of attrs, and perhaps others
 	cur    attr
 	long   longTag
 

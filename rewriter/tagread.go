@@ -196,6 +196,7 @@ func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
 	rd.el, rd.key = el, k
 	rd.attrs = rd.attrs[:0]
 	nameTo, slash, limit := i, false, r.tagLimit(el)-2
+	has := attrSet(0)
 	for {
 		for i < len(in) && class[in[i]]&space != 0 {
 			i++
@@ -207,7 +208,7 @@ func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
 		switch in[i] {
 		case '>':
 			rd.start, rd.endTag, rd.slash, rd.nameTo = start, false, slash, nameTo
-			rd.pos = i + 1
+			rd.pos, rd.has = i+1, has
 			r.finishTag(rd)
 			return true
 		case '/':
@@ -261,6 +262,7 @@ func (r *Rewriter) fastTag(rd *reader, k key, el elem, start, i int) bool {
 			if a.val.from > 0 {
 				a.val.to = int32(to - start)
 			}
+			has |= 1 << a.id
 			rd.attrs = append(rd.attrs, a)
 		}
 	}
@@ -293,7 +295,7 @@ func (r *Rewriter) stepTagName(rd *reader) bool {
 	rd.key = keyOf(name)
 	rd.el = elemOf(rd.key)
 	rd.nameTo, rd.pos = i, i
-	rd.attrs = rd.attrs[:0]
+	rd.attrs, rd.has = rd.attrs[:0], 0
 	rd.slash = false
 	rd.as, rd.st = asBefore, stTag
 	return true
@@ -439,6 +441,7 @@ func (r *Rewriter) addAttr(rd *reader) {
 	}
 	if a.id != atNone {
 		rd.attrs = append(rd.attrs, a)
+		rd.has |= 1 << a.id
 	}
 }
 
@@ -453,6 +456,9 @@ func (r *Rewriter) raw(rd *reader, a attr) []byte {
 
 // find returns the first attribute of that name.
 func (rd *reader) find(id attrName) (attr, bool) {
+	if !rd.has.has(id) {
+		return attr{}, false
+	}
 	for _, a := range rd.attrs {
 		if a.id == id {
 			return a, true

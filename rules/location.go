@@ -81,6 +81,10 @@ func (r *reference) location(p *Page, buf *locationBuf) (path, query string) {
 func scanPath(s string) (end int, clean bool) {
 	clean = true
 	for i := 0; i < len(s); i++ {
+		if i+8 <= len(s) && plainPath(s[i:]) {
+			i += 7
+			continue
+		}
 		switch pathByte[s[i]] {
 		case pathEnd:
 			return i, clean
@@ -93,6 +97,16 @@ func scanPath(s string) (end int, clean bool) {
 		}
 	}
 	return len(s), clean
+}
+
+// plainPath reports whether none of the next eight bytes is in pathByte. It says no to some others.
+func plainPath(s string) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	_ = s[7]
+	w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	low := w - 0x2d*ones // controls, space, quotes, % & # up to the comma
+	dot, mark, back := w^'.'*ones, w^'?'*ones, w^'\\'*ones
+	return (low|(dot-ones)&^dot|(mark-ones)&^mark|(back-ones)&^back|w)&highs == 0
 }
 
 const (

@@ -20,6 +20,7 @@ type Page struct {
 	charset            string              // "" if it is not known for certain
 	legacy             func(string) string // to UTF-8; nil if charset is that or unknown
 	siblings           *siblings
+	plainHost          string // host, if nothing in it takes a longer look, else ""
 }
 
 // siblings remembers whether hosts below the page's registrable domain have it too, since the
@@ -38,6 +39,10 @@ func NewPage(scheme, host string) *Page {
 	}
 	p := &Page{scheme: scheme, host: h, baseScheme: scheme, baseHost: h, basePath: "/", siblings: new(siblings)}
 	p.site = registrable(h)
+	var ref reference
+	if parseURL("//"+h+"/", p, &ref); ref.class == urlNetwork && ref.host == h {
+		p.plainHost = h
+	}
 	return p
 }
 

@@ -64,6 +64,10 @@ func parseURL(ref string, p *Page, r *reference) {
 		*r = parseSlow(ref, p)
 		return
 	}
+	if n := len(p.plainHost); n > 0 && len(rest) > n && rest[n] == '/' && rest[:n] == p.plainHost && rest[len(rest)-1] > ' ' {
+		r.scheme, r.host, r.tail = scheme, p.plainHost, rest[n:]
+		return
+	}
 	n := 0
 	for n < len(rest) && plainHost[rest[n]] {
 		n++

@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/html"
+
+	"github.com/caddy-consent/caddy-consent/internal/memo"
 )
 
 // decodeAttr appends an attribute value as the tokenizer hands it on (HTML Standard, 13.2.5.36 to
@@ -63,6 +65,9 @@ func decodeAttrOffsets(dst []byte, offsets []int32, v []byte) ([]byte, []int32) 
 	return dst, append(offsets, int32(len(v)))
 }
 
+// references has the character references that the library was asked for.
+var references memo.Strings
+
 // maxEntity is longer than any name of a character reference.
 const maxEntity = 34
 
@@ -91,7 +96,7 @@ func decodeReference(dst, v []byte) ([]byte, int) {
 		if x := legacyNames[string(v[1:n])]; x != 0 {
 			return utf8.AppendRune(dst, x), n + 1
 		}
-		if s := html.UnescapeString(string(v[:n+1])); n > 1 && !strings.HasSuffix(s, ";") {
+		if s := references.Of("", str(v[:n+1]), html.UnescapeString); n > 1 && !strings.HasSuffix(s, ";") {
 			return append(dst, s...), n + 1
 		}
 		return dst, 0
@@ -144,7 +149,7 @@ func decodeNumeric(dst, v []byte) ([]byte, int) {
 		i++
 	}
 	if 0x80 <= x && x <= 0x9f { // windows-1252, by way of the library that has the table
-		return append(dst, html.UnescapeString(string(v[:i]))...), i
+		return append(dst, references.Of("", str(v[:i]), html.UnescapeString)...), i
 	}
 	if x == 0 || x > 0x10ffff || 0xd800 <= x && x <= 0xdfff {
 		x = utf8.RuneError

@@ -64,7 +64,7 @@ func TestNoRulesNoEdits(t *testing.T) {
 	}
 }
 
-// A Rewriter that has grown its buffers allocates for what is listed here and for nothing else.
+// A Rewriter that has grown its buffers allocates for nothing that it has seen before, and that is not very long.
 func TestWhatAllocates(t *testing.T) {
 	const tracker = "<script src=https://tracker.test/x></script>"
 	for _, tt := range []struct {
@@ -77,12 +77,13 @@ func TestWhatAllocates(t *testing.T) {
 		{"a document in a URL", `<iframe src="data:text/html,` + tracker + `"></iframe>`, 0},
 		{"a host without a rule in a script", `<script>fetch("https://cdn.tracker.test/x.js")</script>`, 0},
 		{"hosts with capitals in a script", `<script>a.src = "https://CDN.Tracker.test/x.js"; b = "//www.Google-Analytics.com/analytics.js"</script>`, 0},
-		{"a base", `<base href=/a/>` + tracker, 4},
-		{"a reference that the library decodes", `<img src=https://tracker.test/x?&hellip;=1>`, 1},
-		{"a long path with dot segments", `<img src=https://www.google-analytics.com/` + strings.Repeat("x", 300) + `/../collect>`, 3},
-		{"a host with capitals in an attribute", `<img src=https://Tracker.test/x>`, 1},
-		{"a line break in a host", "<img src='https://tracker\n.test/x'>", 2},
-		{"a URL in another encoding", "<meta charset=windows-1251><img src=https://tracker.test/\xf2>", 6},
+		{"a base", `<base href=/a/>` + tracker, 0},
+		{"a reference that the library decodes", `<img src=https://tracker.test/x?&hellip;=1>`, 0},
+		{"a long path with dot segments", `<img src=https://www.google-analytics.com/` + strings.Repeat("x", 300) + `/../collect>`, 0},
+		{"a host with capitals in an attribute", `<img src=https://Tracker.test/x>`, 0},
+		{"a line break in a host", "<img src='https://tracker\n.test/x'>", 0},
+		{"a URL in another encoding", "<meta charset=windows-1251><img src=https://tracker.test/\xf2>", 0},
+		{"a URL too long to be remembered", `<img src=https://Tracker.test` + strings.Repeat("x", 600) + `/x>`, 2},
 	} {
 		r, doc := new(Rewriter), []byte(tt.doc)
 		o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), Report: func(rules.Resource, rules.Decision) {}}
@@ -96,8 +97,8 @@ func TestWhatAllocates(t *testing.T) {
 	}
 }
 
-// Pages seen before allocate nothing, but for those with something listed above or with so many hosts of
-// their own site that some are told apart anew.
+// Pages seen before allocate nothing, unless more of what is remembered of them has one place in a table than it
+// holds.
 func TestPagesSeenBeforeAllocateNothing(t *testing.T) {
 	pages := shared.Pages(t)
 	p := policy(t, "block_active")
@@ -114,12 +115,12 @@ func TestPagesSeenBeforeAllocateNothing(t *testing.T) {
 			if n > 0 {
 				some++
 			}
-			if all += n; n > 50 {
+			if all += n; n > 20 {
 				t.Errorf("%s: %v allocations", page.File, n)
 			}
 		}
 		t.Logf("%v allocations in %d of %d pages", all, some, len(pages))
-		if some > len(pages)/5 || all > float64(len(pages)) {
+		if some > 10 || all > 50 {
 			t.Errorf("tags only %v: %v allocations in %d of %d pages", tagsOnly, all, some, len(pages))
 		}
 	}

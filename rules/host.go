@@ -41,7 +41,9 @@ func parseHost(s string) (string, urlClass) {
 		}
 		s = mapped
 	}
-	s = strings.ToLower(s)
+	if strings.IndexFunc(s, isCapital) >= 0 {
+		s = made.Of("lower", s, strings.ToLower)
+	}
 	if strings.IndexFunc(s, isForbidden) >= 0 {
 		return "", urlInvalid
 	}
@@ -58,6 +60,8 @@ func parseHost(s string) (string, urlClass) {
 	}
 	return host, urlNetwork
 }
+
+func isCapital(r rune) bool { return 'A' <= r && r <= 'Z' }
 
 // isForbidden reports the forbidden domain code points (3.2) but the space.
 func isForbidden(r rune) bool {

@@ -3,11 +3,18 @@ package rules
 import (
 	"bytes"
 	"strings"
+	"sync"
 	"unsafe"
 )
 
-// locationBuf holds a path that had to be put together; longer ones are allocated.
-type locationBuf [256]byte
+// locationBuf is memory for a path that has to be put together.
+type locationBuf []byte
+
+// locations has them. Ordinary URLs need none.
+var locations = sync.Pool{New: func() any { return new(locationBuf) }}
+
+// maxLocation is the longest path, in bytes, of which the memory is kept.
+const maxLocation = 4 << 10
 
 // plain returns path and query of a reference that needs no resolving; they are parts of it.
 func (r *reference) plain() (path, query string, ok bool) {
@@ -66,13 +73,16 @@ func (r *reference) location(p *Page, buf *locationBuf) (path, query string) {
 	if path == "" && relative {
 		return p.basePath, query
 	}
-	out := append(buf[:0], '/')
+	out := append((*buf)[:0], '/')
 	if path != "" && (path[0] == '/' || path[0] == '\\') {
 		path = path[1:]
 	} else if relative {
 		out = append(out[:0], p.basePath[:strings.LastIndexByte(p.basePath, '/')+1]...)
 	}
 	out = appendSegments(out, path)
+	if *buf = out[:0]; cap(out) > maxLocation {
+		*buf = nil // the path has it
+	}
 	return unsafe.String(unsafe.SliceData(out), len(out)), query
 }
 
@@ -80,19 +90,21 @@ func (r *reference) location(p *Page, buf *locationBuf) (path, query string) {
 // resolving.
 func scanPath(s string) (end int, clean bool) {
 	clean = true
-	for i := 0; i < len(s); i++ {
+	for i := 0; i < len(s); {
 		if i+8 <= len(s) && plainPath(s[i:]) {
-			i += 7
+			i += 8
 			continue
 		}
-		switch pathByte[s[i]] {
-		case pathEnd:
-			return i, clean
-		case pathDirty:
-			clean = false
-		case pathDot:
-			if i == 0 || s[i-1] == '/' {
+		for to := min(i+8, len(s)); i < to; i++ {
+			switch pathByte[s[i]] {
+			case pathEnd:
+				return i, clean
+			case pathDirty:
 				clean = false
+			case pathDot:
+				if i == 0 || s[i-1] == '/' {
+					clean = false
+				}
 			}
 		}
 	}
@@ -181,8 +193,9 @@ func (r *reference) maybePath(p *Page, first *[256]bool) bool {
 func (r *reference) isScript(p *Page) bool {
 	path, _, ok := r.plain()
 	if !ok {
-		var buf locationBuf
-		path, _ = r.location(p, &buf)
+		buf := locations.Get().(*locationBuf)
+		defer locations.Put(buf)
+		path, _ = r.location(p, buf)
 	}
 	return strings.HasSuffix(path, ".js") || strings.HasSuffix(path, ".mjs")
 }

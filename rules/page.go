@@ -1,12 +1,13 @@
 package rules
 
 import (
-	"hash/maphash"
 	"strings"
 	"sync/atomic"
 
 	"golang.org/x/net/html/charset"
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/caddy-consent/caddy-consent/internal/memo"
 )
 
 // Page is the document that a resource stands in. It does not change and is safe for concurrent use.
@@ -26,9 +27,7 @@ type Page struct {
 // siblings remembers whether hosts below the page's registrable domain have it too, since the
 // public suffix list is slow to ask and pages name the same few hosts again and again: in the lowest
 // bit the answer, in the others the host's hash.
-type siblings [128]atomic.Uint64
-
-var siblingSeed = maphash.MakeSeed()
+type siblings [512]atomic.Uint64
 
 // NewPage returns the page with that scheme ("http" or "https") and host, which may have a port.
 // Its path is "/" until At says otherwise.
@@ -100,6 +99,28 @@ func (p *Page) WithCharset(label string) *Page {
 // 2.4.2); p itself if browsers do not take it for a base or if it changes nothing. Against a base
 // without a host, such as about:blank, relative references reach nobody.
 func (p *Page) WithBase(url string) *Page {
+	if len(url) > memo.Longest {
+		return p.withBase(url)
+	}
+	h := memo.Hash(url) + memo.Hash(p.host)
+	if b := bases.Get(h, func(b *based) bool { return b.url == url && b.of.Same(p) }); b != nil {
+		return b.page
+	}
+	b := &based{p, strings.Clone(url), p.withBase(url)}
+	bases.Put(h, b)
+	return b.page
+}
+
+// bases are pages with bases that were asked for before.
+var bases memo.Table[based]
+
+type based struct {
+	of   *Page
+	url  string
+	page *Page
+}
+
+func (p *Page) withBase(url string) *Page {
 	var ref reference
 	parseURL(url, p, &ref)
 	class, scheme, host, path, query := ref.class, ref.scheme, ref.host, "/", ""
@@ -153,15 +174,20 @@ func (p *Page) sameSite(host string) bool {
 		return false
 	}
 	// A longer public suffix may lie below: bucket.s3.amazonaws.com is no part of amazonaws.com.
-	h := maphash.String(siblingSeed, host)
-	slot := &p.siblings[h>>57]
-	if s := slot.Load(); s>>1 == h>>1 && s != 0 {
+	h := memo.Hash(host)
+	first, second := &p.siblings[h>>55], &p.siblings[h>>55^1]
+	old := first.Load()
+	if old>>1 == h>>1 && old != 0 {
+		return old&1 != 0
+	}
+	if s := second.Load(); s>>1 == h>>1 && s != 0 {
 		return s&1 != 0
 	}
 	h &^= 1
 	if registrable(host) == p.site {
 		h |= 1
 	}
-	slot.Store(h)
+	second.Store(old)
+	first.Store(h)
 	return h&1 != 0
 }

@@ -76,8 +76,9 @@ func matchPaths(ms []*pathMatcher, first *[256]bool, kind Kind, ref *reference, 
 	if path, query, ok := ref.plain(); ok {
 		return matchLocation(ms, kind, path, query)
 	}
-	var buf locationBuf
-	path, query := ref.location(p, &buf)
+	buf := locations.Get().(*locationBuf)
+	defer locations.Put(buf)
+	path, query := ref.location(p, buf)
 	if first != nil && (len(path) < 2 || !first[path[1]]) {
 		return nil
 	}

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/caddy-consent/caddy-consent/internal/memo"
 )
 
 // urlClass says what a reference names.
@@ -47,7 +49,7 @@ var plainFirst = func() (t [256]bool) {
 // are cut apart without allocating.
 func parseURL(ref string, p *Page, r *reference) {
 	if p.legacy != nil && !isASCII(ref) {
-		ref = p.legacy(ref)
+		ref = made.Of(p.charset, ref, p.legacy)
 	}
 	rest, scheme := ref, ""
 	switch {
@@ -151,6 +153,9 @@ func parseSlow(ref string, p *Page) reference {
 	return r
 }
 
+// made has what strings in URLs were made to.
+var made memo.Strings
+
 // schemeClass says what URLs of a scheme in lower case reach.
 func schemeClass(scheme string) urlClass {
 	switch scheme {
@@ -180,14 +185,12 @@ func dropBreaks(s string) string {
 	if strings.IndexByte(s, '\t') < 0 && strings.IndexByte(s, '\n') < 0 && strings.IndexByte(s, '\r') < 0 {
 		return s
 	}
-	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c != '\t' && c != '\n' && c != '\r' {
-			out = append(out, c)
-		}
-	}
-	return string(out)
+	return made.Of("breaks", s, withoutBreaks)
 }
+
+var breaks = strings.NewReplacer("\t", "", "\n", "", "\r", "")
+
+func withoutBreaks(s string) string { return breaks.Replace(s) }
 
 // cutScheme takes a scheme off s, lower case, or returns "".
 func cutScheme(s string) (scheme, rest string) {

@@ -282,6 +282,12 @@ func (c clientWriter) WriteStable(p []byte) (int, error) {
 	return c.Write(p)
 }
 
+// TakesParts implements rewriter.PartsWriter.
+func (c clientWriter) TakesParts(n int) bool {
+	g := c.gathered
+	return g != nil && len(*g.body)+len(g.rest)+n <= g.room
+}
+
 // send writes p to the inner writer, whose errors it marks.
 func (rw *responseWriter) send(p []byte) (int, error) {
 	start := time.Now()

@@ -159,18 +159,14 @@ func (rec *recorder) begin(o *Options) {
 
 // emit takes down what is written of the window up to hold.
 func (rec *recorder) emit(r *Rewriter, hold int) {
-	e, from := rec.e, 0
-	for _, ed := range r.edits {
-		if ed.at >= hold {
-			break
+	e, inserts := rec.e, false
+	r.parts(hold, func(p []byte) { // every second of which is inserted
+		if inserts {
+			e.edits = append(e.edits, inserted{len(e.out), len(p)})
 		}
-		e.out = append(e.out, r.in[from:ed.at]...)
-		text := r.arena[ed.text:ed.textEnd]
-		e.edits = append(e.edits, inserted{len(e.out), len(text)})
-		e.out = append(e.out, text...)
-		from = ed.at
-	}
-	e.out = append(e.out, r.in[from:hold]...)
+		e.out = append(e.out, p...)
+		inserts = !inserts
+	})
 }
 
 // settled puts a junction where the reader stands, if there may be one.

@@ -440,21 +440,42 @@ func (r *Rewriter) emit(hold int) {
 		r.moveEdits(0, hold)
 		return
 	}
-	out, from, n := r.out[:0], 0, 0
+	r.edited = true
+	if w, ok := r.dst.(PartsWriter); ok && w.TakesParts(hold) {
+		r.moveEdits(r.parts(hold, func(p []byte) {
+			if r.err == nil && len(p) > 0 {
+				_, r.err = r.dst.Write(p)
+			}
+		}), hold)
+		return
+	}
+	out := r.out[:0]
+	n := r.parts(hold, func(p []byte) { out = append(out, p...) })
+	_, r.err = r.dst.Write(out)
+	r.out = trim(out)
+	r.moveEdits(n, hold)
+}
+
+// parts calls f with the parts of in[:hold] and what is inserted between them, and returns the number of edits.
+func (r *Rewriter) parts(hold int, f func([]byte)) (n int) {
+	from := 0
 	for _, e := range r.edits {
 		if e.at >= hold {
 			break
 		}
-		out = append(out, r.in[from:e.at]...)
-		out = append(out, r.arena[e.text:e.textEnd]...)
+		f(r.in[from:e.at])
+		f(r.arena[e.text:e.textEnd])
 		from = e.at
 		n++
 	}
-	out = append(out, r.in[from:hold]...)
-	_, r.err = r.dst.Write(out)
-	r.out = trim(out)
-	r.edited = true
-	r.moveEdits(n, hold)
+	f(r.in[from:hold])
+	return n
+}
+
+// PartsWriter is a destination that may take many short writes at the cost of one.
+type PartsWriter interface {
+	// TakesParts reports whether it does so now, for somewhat more than n bytes.
+	TakesParts(n int) bool
 }
 
 // moveEdits drops the first n edits and moves the others to the window that begins at hold.

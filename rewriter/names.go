@@ -35,31 +35,42 @@ func keyOf(name []byte) key {
 }
 
 const (
-	high7  = 0x8080808080808080
-	low5   = 0x2020202020202020
-	fromA  = 0x1f1f1f1f1f1f1f1f // added to a byte without bit 7, sets bit 7 from 'a' on
-	afterZ = 0x0505050505050505 // and this after 'z'
+	high7 = 0x8080808080808080
+	low5  = 0x2020202020202020
+	capA  = 0x4141414141414141
 )
 
-// letters returns how many of the eight bytes, the lowest first, are letters before one is not.
-func letters(w uint64) int {
-	y := (w | low5) &^ high7
-	m := (^((y + fromA) &^ (y + afterZ)) | w) & high7 // the bytes that are no letters
-	return bits.TrailingZeros64(m) >> 3
+// below returns bit 7 of the first of the eight bytes, the lowest first, that are lower than 'A', as all are that
+// end a name. Bits above that mean nothing.
+func below(w uint64) uint64 { return (w - capA) &^ w & high7 }
+
+// lead returns where the bytes are before the one that below has found.
+func lead(m uint64) uint64 { return (m>>7 - 1) &^ (m >> 7) }
+
+// readKnown returns the element whose name begins at i and the end of the name, or 0 if it takes a longer look. There
+// must be 16 bytes at i.
+func readKnown(in []byte, i int) (el elem, k key, end int) {
+	w := binary.LittleEndian.Uint64(in[i:])
+	m := below(w)
+	k = key((w | low5) & lead(m)) // what is no letter does not become one
+	s := &shortElems[elemHash(k)]
+	end = i + bits.TrailingZeros64(m)>>3
+	if s.key != k || class[in[end]]&tagEnd == 0 {
+		return 0, 0, 0
+	}
+	return s.id, k, end
 }
 
 // readName returns the key and the end of the tag name at i, whose first byte is a letter. There
 // must be 16 bytes at i; the end is 0 if the name needs the slow way.
 func readName(in []byte, i int) (key, int) {
-	w := binary.LittleEndian.Uint64(in[i:])
-	low, n := w|low5, letters(w)
-	if class[in[i+n]]&tagEnd == 0 {
-		return readOddName(in, i)
+	if _, k, end := readKnown(in, i); end != 0 {
+		return k, end
 	}
-	return key(low & (1<<(8*n) - 1)), i + n
+	return readOddName(in, i)
 }
 
-// readOddName reads a name with other bytes than letters, such as h1.
+// readOddName reads a name that is not known, or with other bytes than letters, such as h1.
 func readOddName(in []byte, i int) (key, int) {
 	end := i
 	for class[in[end]]&tagEnd == 0 {

@@ -231,11 +231,10 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 			}
 		}
 		if c := in[i+1]; isLetter(c) {
-			k, e := readName(in, i+1)
-			s := &shortElems[elemHash(k)]
-			el := s.id
-			if s.key != k {
-				el = elUnknown
+			el, k, e := readKnown(in, i+1)
+			if e == 0 {
+				k, e = readOddName(in, i+1)
+				el = shortElem(k)
 			}
 			switch {
 			case e == 0:

@@ -3,6 +3,7 @@ package rewriter
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 )
 
 // What an element's attributes are read for.
@@ -74,18 +75,16 @@ func skipTag(in []byte, i int, el elem) (end int, self bool) {
 
 // skipName returns the end of the attribute name at i; the first byte belongs to it in any case.
 func skipName(in []byte, i int) int {
-	from := i
-	for i+8 <= len(in) { // most are letters with dashes between
-		n := letters(binary.LittleEndian.Uint64(in[i:]))
-		if i += n; n == 8 {
+	for i++; i+8 <= len(in); i++ {
+		m := below(binary.LittleEndian.Uint64(in[i:]))
+		if m == 0 {
+			i += 7
 			continue
 		}
-		if in[i] != '-' {
-			break
+		if i += bits.TrailingZeros64(m) >> 3; class[in[i]]&nameEnd != 0 {
+			return i
 		}
-		i++
 	}
-	i = max(i, from+1)
 	for i < len(in) && class[in[i]]&nameEnd == 0 {
 		i++
 	}
@@ -174,8 +173,9 @@ func hasBackground(el elem) bool {
 func readAttrName(in []byte, i int) (attrName, int) {
 	if i+8 <= len(in) {
 		w := binary.LittleEndian.Uint64(in[i:])
-		if n := letters(w); 2 < n && n < 8 && in[i+n] == '=' {
-			k := key((w | low5) & (1<<(8*n) - 1))
+		m := below(w)
+		if n := bits.TrailingZeros64(m) >> 3; 2 < n && n < 8 && in[i+n] == '=' {
+			k := key((w | low5) & lead(m))
 			if s := &shortAttrs[attrSlot(k)]; s.key == k {
 				return s.name, i + n
 			}

@@ -91,9 +91,15 @@ func (r *reference) location(p *Page, buf *locationBuf) (path, query string) {
 func scanPath(s string) (end int, clean bool) {
 	clean = true
 	for i := 0; i < len(s); {
-		if i+8 <= len(s) && plainPath(s[i:]) {
-			i += 8
-			continue
+		if i+8 <= len(s) {
+			w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+				uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+			dot, mark, back := w^'.'*ones, w^'?'*ones, w^'\\'*ones
+			// None is lower than a dash, or in pathByte, or not ASCII.
+			if ((w-'-'*ones)|(dot-ones)&^dot|(mark-ones)&^mark|(back-ones)&^back|w)&highs == 0 {
+				i += 8
+				continue
+			}
 		}
 		for to := min(i+8, len(s)); i < to; i++ {
 			switch pathByte[s[i]] {
@@ -111,15 +117,7 @@ func scanPath(s string) (end int, clean bool) {
 	return len(s), clean
 }
 
-// plainPath reports whether none of the next eight bytes is in pathByte. It says no to some others.
-func plainPath(s string) bool {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	_ = s[7]
-	w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-	low := w - 0x2d*ones // controls, space, quotes, % & # up to the comma
-	dot, mark, back := w^'.'*ones, w^'?'*ones, w^'\\'*ones
-	return (low|(dot-ones)&^dot|(mark-ones)&^mark|(back-ones)&^back|w)&highs == 0
-}
+const ones, highs = 0x0101010101010101, 0x8080808080808080
 
 const (
 	pathEnd   = iota + 1

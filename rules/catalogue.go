@@ -27,6 +27,7 @@ type Catalogue struct {
 	hosts      hostTable[*hostEntry]
 	sitePaths  []*pathMatcher // for first-party hosts
 	siteFirst  [256]bool      // the bytes after the slash with which sitePaths begin
+	siteKinds  kindMask       // of the resources that sitePaths cover
 	cookies    cookieTable
 	version    string
 	problems   []error
@@ -192,6 +193,7 @@ func (c *Catalogue) addRules(s *Service) {
 				continue
 			}
 			c.siteFirst[m.head[1]] = true
+			c.siteKinds |= m.kinds
 			continue
 		}
 		c.addPath(r.Host, m)

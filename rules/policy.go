@@ -90,7 +90,7 @@ func (p *Policy) decideSite(r *Resource, ref *reference, d *Decision) {
 			return
 		}
 	}
-	if r.Kind != KindInlineScript && ref.maybePath(r.Page, &p.site.cat.siteFirst) {
+	if r.Kind != KindInlineScript && p.site.cat.siteKinds&(1<<r.Kind) != 0 && ref.maybePath(r.Page, &p.site.cat.siteFirst) {
 		if m := matchPaths(p.site.cat.sitePaths, &p.site.cat.siteFirst, r.Kind, ref, r.Page); m != nil {
 			p.byService(m.svc, m.cats, m.rule, d)
 			return

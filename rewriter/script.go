@@ -207,6 +207,10 @@ func (r *Rewriter) stepScript(rd *reader) bool {
 				break
 			}
 			r.scriptEnd(rd, i)
+			if k, e := r.plainEndAt(rd, i); e != 0 {
+				r.plainEnd(rd, k, i, e)
+				return true
+			}
 			rd.start, rd.endTag = i, true
 			rd.pos, rd.st = i+2, stTagName
 			return true

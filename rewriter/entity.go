@@ -187,8 +187,12 @@ func appendRune(dst []byte, x rune) []byte { return utf8.AppendRune(dst, x) }
 
 // escapeAttr makes s safe inside a double-quoted attribute.
 func escapeAttr(s string) string {
-	if !strings.ContainsAny(s, `"&<>`+"\x00") {
-		return s
+	for i := range len(s) {
+		if escapes[s[i]] {
+			return html.EscapeString(s)
+		}
 	}
-	return html.EscapeString(s)
+	return s
 }
+
+var escapes = [256]bool{'"': true, '&': true, '<': true, '>': true, 0: true}

@@ -1,18 +1,21 @@
 package rules
 
+import "strings"
+
 // hostTable maps domains to values; a look-up finds every entry that is the host or a parent of
 // it. The hash runs over the host from right to left, so that the whole look-up reads each byte
 // once, multiplies once per eight of a label and probes once per label.
 type hostTable[V any] struct {
-	slots []hostSlot[V]
-	mask  uint32
-	n     int
+	hashes []uint32 // of the slots, 0 if free: most look-ups see nothing else
+	slots  []hostSlot[V]
+	mask   uint32
+	n      int
+	top    bool // there are domains of one label
 }
 
 type hostSlot[V any] struct {
-	hash uint32
-	key  string // "" if free
-	val  V
+	key string // "" if free
+	val V
 }
 
 // 32-bit FNV-1a, which cookie names are hashed with.
@@ -39,8 +42,11 @@ func hashHost(host string) uint32 {
 			n++
 		}
 	}
-	return uint32(fold(h, bytes))
+	return slotHash(fold(h, bytes))
 }
+
+// slotHash is what a table keeps of a hash; it is not 0.
+func slotHash(h uint64) uint32 { return uint32(h) | 1<<31 }
 
 // set stores v for host and reports whether host was free.
 func (t *hostTable[V]) set(host string, v V) bool {
@@ -50,12 +56,13 @@ func (t *hostTable[V]) set(host string, v V) bool {
 	h := hashHost(host)
 	for i := h & t.mask; ; i = (i + 1) & t.mask {
 		s := &t.slots[i]
-		if s.key == "" {
-			*s = hostSlot[V]{h, host, v}
+		if t.hashes[i] == 0 {
+			t.hashes[i], *s = h, hostSlot[V]{host, v}
+			t.top = t.top || strings.IndexByte(host, '.') < 0
 			t.n++
 			return true
 		}
-		if s.hash == h && s.key == host {
+		if t.hashes[i] == h && s.key == host {
 			s.val = v
 			return false
 		}
@@ -65,7 +72,7 @@ func (t *hostTable[V]) set(host string, v V) bool {
 func (t *hostTable[V]) grow() {
 	old := t.slots
 	size := max(16, len(old)*2)
-	t.slots, t.mask, t.n = make([]hostSlot[V], size), uint32(size-1), 0
+	t.hashes, t.slots, t.mask, t.n = make([]uint32, size), make([]hostSlot[V], size), uint32(size-1), 0
 	for _, s := range old {
 		if s.key != "" {
 			t.set(s.key, s.val)
@@ -79,12 +86,13 @@ func mix(h uint32) uint32 { return h ^ h>>15 }
 // probe returns the value of the domain host[from:] with hash h.
 func (t *hostTable[V]) probe(h uint32, domain string) (v V, ok bool) {
 	for i := h & t.mask; ; i = (i + 1) & t.mask {
-		s := &t.slots[i]
-		if s.key == "" {
+		switch t.hashes[i] {
+		case 0:
 			return v, false
-		}
-		if s.hash == h && s.key == domain {
-			return s.val, true
+		case h:
+			if s := &t.slots[i]; s.key == domain {
+				return s.val, true
+			}
 		}
 	}
 }
@@ -108,7 +116,7 @@ func (t *hostTable[V]) match(host string, hits *[maxMatches]V) int {
 		return 0
 	}
 	var h, bytes uint64
-	n, held := 0, 0
+	n, held, top := 0, 0, true
 	for i := len(host) - 1; i >= 0; i-- {
 		c := host[i]
 		if c != '.' {
@@ -123,7 +131,11 @@ func (t *hostTable[V]) match(host string, hits *[maxMatches]V) int {
 			i = -1
 		}
 		h, bytes, held = fold(h, bytes), 0, 0
-		if v, ok := t.probe(uint32(h), host[i+1:]); ok {
+		if top && !t.top {
+			top = false
+			continue
+		}
+		if v, ok := t.probe(slotHash(h), host[i+1:]); ok {
 			if n == maxMatches {
 				copy(hits[:], hits[1:])
 				n--

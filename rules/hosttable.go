@@ -1,6 +1,9 @@
 package rules
 
-import "strings"
+import (
+	"math/bits"
+	"strings"
+)
 
 // hostTable maps domains to values; a look-up finds every entry that is the host or a parent of
 // it. The hash runs over the host from right to left, so that the whole look-up reads each byte
@@ -31,18 +34,36 @@ func fold(h, bytes uint64) uint64 {
 }
 
 func hashHost(host string) uint32 {
-	var h, bytes uint64
-	for i, n := len(host)-1, 0; i >= 0; i-- {
-		c := host[i]
-		if c == '.' || n == 8 {
-			h, bytes, n = fold(h, bytes), 0, 0
+	h, i := foldLabel(0, host, len(host))
+	for i > 0 {
+		h, i = foldLabel(h, host, i-1)
+	}
+	return slotHash(h)
+}
+
+// foldLabel takes the label that ends at end into the hash, and returns where it begins.
+func foldLabel(h uint64, host string, end int) (uint64, int) {
+	i := end
+	for i >= 8 {
+		s := host[i-8 : i]
+		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		x := w ^ '.'*ones
+		if dots := ^((x&^highs + 0x7f*ones) | x) & highs; dots != 0 {
+			n := bits.LeadingZeros64(dots) / 8 // bytes behind the last
+			return fold(h, w>>(64-8*n)), i - n
 		}
-		if c != '.' {
-			bytes = bytes<<8 | uint64(c)
-			n++
+		h, i = fold(h, w), i-8
+		if i == 0 || host[i-1] == '.' {
+			return h, i
 		}
 	}
-	return slotHash(fold(h, bytes))
+	w := uint64(0)
+	for i > 0 && host[i-1] != '.' {
+		i--
+		w = w<<8 | uint64(host[i])
+	}
+	return fold(h, w), i
 }
 
 // slotHash is what a table keeps of a hash; it is not 0.
@@ -115,36 +136,23 @@ func (t *hostTable[V]) match(host string, hits *[maxMatches]V) int {
 	if t.n == 0 {
 		return 0
 	}
-	var h, bytes uint64
-	n, held, top := 0, 0, true
-	for i := len(host) - 1; i >= 0; i-- {
-		c := host[i]
-		if c != '.' {
-			if held == 8 {
-				h, bytes, held = fold(h, bytes), 0, 0
+	n, i := 0, len(host)
+	for h, top := uint64(0), !t.top; ; i-- {
+		h, i = foldLabel(h, host, i)
+		if !top {
+			if v, ok := t.probe(slotHash(h), host[i:]); ok {
+				if n == maxMatches {
+					copy(hits[:], hits[1:])
+					n--
+				}
+				hits[n] = v
+				n++
 			}
-			bytes = bytes<<8 | uint64(c)
-			held++
-			if i > 0 {
-				continue
-			}
-			i = -1
 		}
-		h, bytes, held = fold(h, bytes), 0, 0
-		if top && !t.top {
-			top = false
-			continue
-		}
-		if v, ok := t.probe(slotHash(h), host[i+1:]); ok {
-			if n == maxMatches {
-				copy(hits[:], hits[1:])
-				n--
-			}
-			hits[n] = v
-			n++
+		if top = false; i == 0 {
+			return n
 		}
 	}
-	return n
 }
 
 // longest returns the value of the longest entry that is host or a parent of it.

@@ -246,8 +246,8 @@ func (r *Rewriter) Write(p []byte) (int, error) {
 		} else if r.taken.e != nil {
 			n = min(n, max(1, r.o.every/4))
 		}
-		if c := len(r.buf) + r.o.completing; c < n && len(r.buf) > 0 {
-			n, next = c, -1
+		if len(r.buf) > 0 && r.follow.e == nil { // a place to meet would be passed
+			n = min(n, len(r.buf)+r.o.completing)
 		}
 		r.take(rest[:n], false)
 		if n < len(rest) && r.begun && r.coder == nil && len(r.first) == 0 {

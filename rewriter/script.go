@@ -174,7 +174,6 @@ func isDelayed(t string) bool {
 // 13.2.5.4 and 13.2.5.15 to 13.2.5.31).
 func (r *Rewriter) stepScript(rd *reader) bool {
 	in, i := r.in, rd.pos
-	dashes := -1 // next --> after i, len(in) if none
 	for {
 		j := bytes.IndexByte(in[i:], '<')
 		lt := len(in)
@@ -182,14 +181,8 @@ func (r *Rewriter) stepScript(rd *reader) bool {
 			lt = i + j
 		}
 		if rd.st != stScript {
-			if dashes < i {
-				dashes = len(in)
-				if k := bytes.Index(in[i:], []byte("-->")); k >= 0 {
-					dashes = i + k
-				}
-			}
-			if dashes < lt {
-				i, rd.st = dashes+3, stScript
+			if k := bytes.Index(in[i:lt], []byte("-->")); k >= 0 {
+				i, rd.st = i+k+3, stScript
 				continue
 			}
 		}
@@ -223,7 +216,6 @@ func (r *Rewriter) stepScript(rd *reader) bool {
 			case yes:
 				rd.st = stEscaped
 				i += 2
-				dashes = -1
 				continue // the dashes may belong to --> too
 			case unknown:
 				return r.scriptCut(rd, i)

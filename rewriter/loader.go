@@ -311,8 +311,7 @@ var means = []string{
 
 // meansAt has, for each pair of bytes that is rare in scripts and stands in some of the means, how
 // far in front of it they begin.
-var meansAt = func() map[uint16][]mean {
-	t := make(map[uint16][]mean)
+var meansAt = func() (t [256][]mean) {
 	for _, m := range means {
 		at := 0
 		for _, rare := range []string{"eE", "t.w", "mp", "h(", "pR", "dB", "w I", "HT", "Sc", "x(", "bS", "tS", "e(", "src", "$.", "d("} {
@@ -321,11 +320,13 @@ var meansAt = func() map[uint16][]mean {
 			}
 		}
 		pair := uint16(m[at]) | uint16(m[at+1])<<8
-		t[pair] = append(t[pair], mean{m, at})
+		t[pairSlot(pair)] = append(t[pairSlot(pair)], mean{m, at})
 		meansPair[pair>>6] |= 1 << (pair & 63)
 	}
 	return t
 }()
+
+func pairSlot(pair uint16) byte { return byte(pair * 40503 >> 8) }
 
 type mean struct {
 	word string
@@ -341,7 +342,7 @@ func canFetch(text []byte) answer {
 		if meansPair[pair>>6]&(1<<(pair&63)) == 0 {
 			continue
 		}
-		for _, m := range meansAt[pair] {
+		for _, m := range meansAt[pairSlot(pair)] {
 			if from := i - m.at; from >= 0 && from+len(m.word) <= len(text) && string(text[from:from+len(m.word)]) == m.word {
 				return yes
 			}

@@ -280,26 +280,35 @@ func appendLower(dst, host []byte) []byte {
 // or until ref has limit bytes. It returns how many bytes of text it has gone by, -1 if the text
 // ended it.
 func appendPath(ref, text []byte, limit int) ([]byte, int) {
-	for i, c := range text {
-		if len(ref) >= limit {
-			return ref, i
+	for i := 0; ; {
+		j, end := i, min(len(text), i+limit-len(ref))
+		for j < end && !refStop[text[j]] {
+			j++
 		}
-		switch c {
-		case '\\':
-			if i+1 == len(text) {
-				return ref, -1
-			}
-			if text[i+1] != '/' {
-				return ref, i + 2
-			}
-		case '"', '\'', '`', ' ', '\t', '\n', '\r', '<', '>', ')', '(', ',', ';', '{', '}', '$':
-			return ref, i + 1
-		default:
-			ref = append(ref, c)
+		ref = append(ref, text[i:j]...)
+		switch {
+		case j == len(text):
+			return ref, -1
+		case len(ref) >= limit:
+			return ref, j
+		case text[j] != '\\':
+			return ref, j + 1
+		case j+1 == len(text):
+			return ref, -1
+		case text[j+1] != '/':
+			return ref, j + 2
 		}
+		i = j + 1
 	}
-	return ref, -1
 }
+
+// refStop are the bytes at which a path in script text ends, or that a slash is escaped with.
+var refStop = func() (t [256]bool) {
+	for _, c := range "\\\"'` \t\n\r<>)(,;{}$" {
+		t[c] = true
+	}
+	return t
+}()
 
 // means are the words that a script which fetches something has. A script without any of them
 // only mentions a host.

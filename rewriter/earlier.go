@@ -217,11 +217,14 @@ func (e *Earlier) end() *junction {
 	return &junction{in: e.in, out: len(e.out), edits: len(e.edits), reports: len(e.reports), saw: len(e.saw)}
 }
 
-// between reports whether the reader stands at a place where a junction may be.
+// between reports whether the window begins at a place where a junction may be: between two tokens, where a start tag
+// that is not whole may follow, of which nothing has come yet. An end tag may be one in raw text alone.
 func (r *Rewriter) between() bool {
 	rd := &r.readings[0]
-	return r.n == 1 && rd.st == stData && rd.pos == 0 && rd.start < 0 && !rd.inner.on && !rd.tree.lost &&
-		r.begun && r.headDone && r.coder == nil && r.err == nil && len(r.edits) == 0 && len(r.first) == 0
+	if !(rd.st == stData && rd.pos == 0 && rd.start < 0 || (rd.st == stTagName || rd.st == stTag) && rd.start == 0 && !rd.endTag) {
+		return false
+	}
+	return r.n == 1 && !rd.inner.on && !rd.tree.lost && r.begun && r.headDone && r.coder == nil && r.err == nil && len(r.edits) == 0 && len(r.first) == 0
 }
 
 // input appends the document's bytes from a junction to an offset.
@@ -384,7 +387,7 @@ func (r *Rewriter) meet(p []byte) (at, next int) {
 func (r *Rewriter) rejoin(next int) {
 	f, m, rd := &r.follow, &r.follow.e.junctions[next], &r.readings[0]
 	f.next = next + 1
-	if len(r.buf) > 0 || !r.between() || rd.roles != m.roles || rd.early != m.early || r.offBody != m.offBody || r.svg != m.svg || r.charset != m.charset ||
+	if len(r.buf) > 0 || rd.start >= 0 || !r.between() || rd.roles != m.roles || rd.early != m.early || r.offBody != m.offBody || r.svg != m.svg || r.charset != m.charset ||
 		!r.page.Same(m.page) || !r.base.Same(m.base) || rd.tree.spent > spentFree/2 || !rd.tree.same(&m.tree) {
 		return
 	}

@@ -250,8 +250,8 @@ func (r *Rewriter) Write(p []byte) (int, error) {
 			n = min(n, len(r.buf)+r.o.completing)
 		}
 		r.take(rest[:n], false)
-		if n < len(rest) && r.begun && r.coder == nil && len(r.first) == 0 {
-			n -= r.settle(n)
+		if n < len(rest) && r.follow.e == nil && r.begun && r.coder == nil && len(r.first) == 0 {
+			n -= r.settle(n) // the next piece is no shorter
 		} else {
 			r.settle(0)
 		}

@@ -45,9 +45,7 @@ func hashHost(host string) uint32 {
 func foldLabel(h uint64, host string, end int) (uint64, int) {
 	i := end
 	for i >= 8 {
-		s := host[i-8 : i]
-		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		w := load8(host[i-8:])
 		x := w ^ '.'*ones
 		if dots := ^((x&^highs + 0x7f*ones) | x) & highs; dots != 0 {
 			n := bits.LeadingZeros64(dots) / 8 // bytes behind the last

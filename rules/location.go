@@ -92,8 +92,7 @@ func scanPath(s string) (end int, clean bool) {
 	clean = true
 	for i := 0; i < len(s); {
 		if i+8 <= len(s) {
-			w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-				uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+			w := load8(s[i:])
 			dot, mark, back := w^'.'*ones, w^'?'*ones, w^'\\'*ones
 			// None is lower than a dash, or in pathByte, or not ASCII.
 			if ((w-'-'*ones)|(dot-ones)&^dot|(mark-ones)&^mark|(back-ones)&^back|w)&highs == 0 {

@@ -50,11 +50,17 @@ func cutParts(pattern string) (head string, parts []string) {
 	return parts[0], parts[1:]
 }
 
+// load8 returns the first eight bytes of s, the first one lowest.
+func load8(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
 // first8 returns the first eight bytes of s and a mask of those that it has.
 func first8(s string) (bytes, mask uint64) {
 	if len(s) >= 8 {
-		return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56, ^uint64(0)
+		return load8(s), ^uint64(0)
 	}
 	for i := 0; i < len(s); i++ {
 		bytes |= uint64(s[i]) << (8 * i)

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -307,10 +308,9 @@ func unbase64(s string) string {
 func unpercent(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
-		var n byte
 		if s[i] == '%' && i+2 < len(s) {
-			if _, err := fmt.Sscanf(s[i+1:i+3], "%02x", &n); err == nil {
-				b.WriteByte(n)
+			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b.WriteByte(byte(n))
 				i += 2
 				continue
 			}

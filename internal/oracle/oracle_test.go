@@ -94,6 +94,7 @@ func TestOracleSeesFetches(t *testing.T) {
 		`<style>a{content:"url(//cdn.aircall.io/a.png)"} /* url(//cdn.aircall.io/a.png) */ @namespace "https://cdn.aircall.io/";</style>`,
 		`<!-- <img src=//cdn.aircall.io/a.png> --><textarea><img src=//cdn.aircall.io/a.png></textarea>`,
 		`<script type=text/plain src=//cdn.aircall.io/a.js></script><source src=//cdn.aircall.io/a.mp4><svg><a href=//cdn.aircall.io/></a></svg>`,
+		`<iframe src="data:text/html,<img src=//cdn.aircall.io%9x/a.png>"></iframe>`,
 	} {
 		if left := Fetchable([]byte(doc), p, page); len(left) > 0 {
 			t.Errorf("fetches seen in %s where there are none: %q", doc, left)

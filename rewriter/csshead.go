@@ -1,6 +1,10 @@
 package rewriter
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/caddy-consent/caddy-consent/rules"
+)
 
 // cssHead is where the preload scanner stands in a style sheet. It knows no tokens: it reads bytes,
 // looks for @import rules up to the first byte that begins anything else, and fetches what
@@ -203,7 +207,9 @@ func (c *cssText) headGiveUp(p, to int) {
 			v++
 		}
 		if v < e && schemeOf(src[v:min(e, v+64)]) != schemeData {
-			c.refuse(v, ambiguous("ambiguous:style-length"), true)
+			d := ambiguous("ambiguous:style-length")
+			c.r.record(c.offset(v), rules.Resource{Kind: rules.KindStyle, Page: c.r.page}, d)
+			c.refuse(v, d, true)
 		}
 	}
 }

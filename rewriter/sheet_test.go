@@ -1,6 +1,7 @@
 package rewriter
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,5 +32,17 @@ func TestStyleSheetFiles(t *testing.T) {
 	o.ContentType = "text/css"
 	if got := rewrite(t, o, `@charset "iso-8859-1";`+"a{b:url(//tr\xe4cker.test/)}"); !strings.Contains(got, "data:,") {
 		t.Errorf("a host in the sheet's encoding is left: %q", got)
+	}
+}
+
+// What the preload scanner might fetch behind an @import without quotes is blocked over the limit, and on record.
+func TestLongImportIsOnRecord(t *testing.T) {
+	o := plainOptions(t)
+	o.MaxTag = 40
+	var asked []string
+	o.Report = func(_ rules.Resource, d rules.Decision) { asked = append(asked, d.Rule) }
+	out := rewrite(t, o, strings.Split("<style>@import "+strings.Repeat("0", 60)+" ;</style>", "")...)
+	if !strings.Contains(out, "@import "+inertSheet+"000") || !slices.Contains(asked, "ambiguous:style-length") {
+		t.Errorf("%s\non record: %q", out, asked)
 	}
 }

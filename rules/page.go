@@ -187,7 +187,9 @@ func (p *Page) sameSite(host string) bool {
 	if registrable(host) == p.site {
 		h |= 1
 	}
-	second.Store(old)
+	if old != 0 {
+		second.Store(old)
+	}
 	first.Store(h)
 	return h&1 != 0
 }

@@ -104,6 +104,9 @@ func (p *Page) WithBase(url string) *Page {
 	}
 	h := memo.Hash(url) + memo.Hash(p.host)
 	if b := bases.Get(h, func(b *based) bool { return b.url == url && b.of.Same(p) }); b != nil {
+		if b.page == b.of {
+			return p
+		}
 		return b.page
 	}
 	b := &based{p, strings.Clone(url), p.withBase(url)}

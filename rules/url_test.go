@@ -203,6 +203,11 @@ func TestReferencesAreResolvedAgainstTheBase(t *testing.T) {
 	if page.WithBase("/shop/cart?step=2") != page || page.At("/shop/cart?step=2") != page {
 		t.Error("a base that changes nothing makes a new page")
 	}
+	for range 2 { // the same for a page that is equal to one that was asked before
+		if p := NewPage("https", "www.shop.example"); p.WithBase("/") != p {
+			t.Error("a base that changes nothing makes a new page of an equal one")
+		}
+	}
 }
 
 func TestTheEncodingOfThePageDecidesOnBytesInAHost(t *testing.T) {

@@ -1,6 +1,7 @@
 package rewriter
 
 import (
+	"io"
 	"strings"
 	"testing"
 
@@ -48,6 +49,29 @@ func TestPagesTooDeepToFollow(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// What a document over the common limit still holds is not booked, nor given back.
+func TestBudgetIsEvenAfterDocumentsOverIt(t *testing.T) {
+	b := NewBudget(300)
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8", Budget: b}
+	for n := 1; n < 700; n += 7 {
+		r := New(io.Discard, o)
+		for _, p := range []string{`<p><img alt="`, strings.Repeat("y ", n), strings.Repeat("z ", n), `" src=//tracker.test/x><script>`, strings.Repeat("a()\n", n), "</script>"} {
+			if _, err := r.Write([]byte(p)); err != nil {
+				t.Fatal(err)
+			}
+			if h := b.Held(); h < 0 || h > 300 {
+				t.Fatalf("%d: %d bytes booked", n, h)
+			}
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if h := b.Held(); h != 0 {
+			t.Fatalf("%d: %d bytes booked after the end", n, h)
 		}
 	}
 }

@@ -246,11 +246,13 @@ func (r *Rewriter) Write(p []byte) (int, error) {
 		} else if r.taken.e != nil {
 			n = min(n, max(1, r.o.every/4))
 		}
-		if len(r.buf) > 0 && r.follow.e == nil { // a place to meet would be passed
+		// Else a place to meet would be passed, or bytes decoded twice.
+		inPlace := r.follow.e == nil && r.begun && r.coder == nil && len(r.first) == 0
+		if len(r.buf) > 0 && inPlace {
 			n = min(n, len(r.buf)+r.o.completing)
 		}
 		r.take(rest[:n], false)
-		if n < len(rest) && r.follow.e == nil && r.begun && r.coder == nil && len(r.first) == 0 {
+		if n < len(rest) && inPlace {
 			n -= r.settle(n) // the next piece is no shorter
 		} else {
 			r.settle(0)
@@ -530,11 +532,11 @@ func (r *Rewriter) charge(n int) bool {
 	if r.o.Budget == nil || n == r.charged {
 		return true
 	}
-	ok := r.o.Budget.Book(n-r.charged) || r.squeezed
-	if ok {
+	if r.o.Budget.Book(n - r.charged) {
 		r.charged = n
+		return true
 	}
-	return ok
+	return r.squeezed
 }
 
 // maxTag and maxScript are the limits in force.

@@ -56,7 +56,6 @@ func (r *Rewriter) begin(first []byte, final bool) bool {
 		}
 		r.page = r.last.view
 	}
-	r.base = r.page
 	if label == "" && !r.o.CSS {
 		r.lateDeclaration(first[:min(len(first), prescan)])
 	}
@@ -209,12 +208,7 @@ func (r *Rewriter) prescanOn(p []byte) {
 		return
 	}
 	r.charset = name
-	if r.page == r.base {
-		r.base = r.base.WithCharset(name)
-		r.page = r.base
-		return
-	}
-	r.base, r.page = r.base.WithCharset(name), r.page.WithCharset(name)
+	r.page = r.page.WithCharset(name)
 }
 
 // lateDeclaration makes the XML declaration of an HTML document none where it may change what the

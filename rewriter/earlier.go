@@ -50,9 +50,10 @@ type junction struct {
 	edits, reports, saw int // what came before
 	tree                tree
 	roles               roles
-	early, offBody, svg bool
-	page, base          *rules.Page
+	page                *rules.Page
 	charset             string
+	early, offBody, svg bool
+	based               bool
 	probe               []byte // that the document goes on with
 }
 
@@ -189,7 +190,7 @@ func (rec *recorder) settled(r *Rewriter) {
 		return
 	}
 	m := junction{in: int(r.offset), out: len(e.out), edits: len(e.edits), reports: len(e.reports), saw: len(e.saw),
-		roles: rd.roles, early: rd.early, offBody: r.offBody, svg: r.svg, page: r.page, base: r.base, charset: r.charset}
+		roles: rd.roles, early: rd.early, offBody: r.offBody, svg: r.svg, based: r.based, page: r.page, charset: r.charset}
 	m.tree.copyFrom(&rd.tree)
 	e.junctions = append(e.junctions, m)
 	e.size += 256 + 24*len(m.tree.stack) + 16*len(m.tree.formatting)
@@ -348,7 +349,7 @@ func (r *Rewriter) part() {
 		rd.tree.copyFrom(&m.tree)
 		rd.tree.spent += f.spent
 		r.n, r.begun, r.headDone, r.offBody, r.svg = 1, true, true, m.offBody, m.svg
-		r.page, r.base, r.charset = m.page, m.base, m.charset
+		r.page, r.based, r.charset = m.page, m.based, m.charset
 		r.seen = r.seen[:0]
 		r.offset = int64(m.in + f.delta)
 	}
@@ -387,8 +388,8 @@ func (r *Rewriter) meet(p []byte) (at, next int) {
 func (r *Rewriter) rejoin(next int) {
 	f, m, rd := &r.follow, &r.follow.e.junctions[next], &r.readings[0]
 	f.next = next + 1
-	if len(r.buf) > 0 || rd.start >= 0 || !r.between() || rd.roles != m.roles || rd.early != m.early || r.offBody != m.offBody || r.svg != m.svg || r.charset != m.charset ||
-		!r.page.Same(m.page) || !r.base.Same(m.base) || rd.tree.spent > spentFree/2 || !rd.tree.same(&m.tree) {
+	if len(r.buf) > 0 || rd.start >= 0 || !r.between() || rd.roles != m.roles || rd.early != m.early || r.offBody != m.offBody || r.svg != m.svg || r.based != m.based || r.charset != m.charset ||
+		!r.page.Same(m.page) || rd.tree.spent > spentFree/2 || !rd.tree.same(&m.tree) {
 		return
 	}
 	f.on, f.tries = true, 0

@@ -395,10 +395,11 @@ func (r *Rewriter) pings(rd *reader, a attr) {
 	}
 }
 
-// baseElement neutralises a base that is blocked; a kept one changes what relative URLs mean.
+// baseElement neutralises a base that is blocked; the first that is kept changes what relative URLs mean (HTML
+// Standard, 2.4.3 and 4.2.3).
 func (r *Rewriter) baseElement(rd *reader) {
 	a, ok := rd.find(atHref)
-	if !ok || a.val.empty() {
+	if !ok {
 		return
 	}
 	v := r.value(rd, a)
@@ -406,16 +407,17 @@ func (r *Rewriter) baseElement(rd *reader) {
 		r.block(rd, a, *d)
 		return
 	}
-	if !r.page.ValidBase(str(v)) && !r.o.Policy.AllAllowed() {
-		// To the tree builder it is none. Chromium's preload scanner goes on without any base, and takes
-		// http:host/path for a host.
+	everybody := rd.live && rd.roles == everyRole && !rd.tree.hasTemplate() && !rd.tree.lost
+	if (!r.page.ValidBase(str(v)) || !everybody && !r.based) && !r.o.Policy.AllAllowed() {
+		// It counts for some readers only. At one that may not be a base browsers go on to the next, and Chromium's
+		// preload scanner without any, which takes http:host/path for a host.
 		d := ambiguous("ambiguous:base")
 		r.record(rd.start, rules.Resource{Kind: rules.KindBase, URL: str(v), Page: r.page}, d)
 		r.block(rd, a, d)
 		return
 	}
-	if r.page == r.base {
-		r.page = r.page.WithBase(str(v))
+	if !r.based {
+		r.page, r.based = r.page.WithBase(str(v)), true
 	}
 }
 

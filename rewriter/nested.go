@@ -68,7 +68,7 @@ func (r *Rewriter) nested(doc []byte, contentType string, at int) *Rewriter {
 		n.take(doc, true)
 		return n
 	}
-	n.in, n.begun, n.base = doc, true, r.base
+	n.in, n.begun = doc, true
 	n.readings[0].tree.quirks = false // HTML Standard, 4.8.5: an iframe srcdoc document
 	n.run()
 	return n

@@ -92,7 +92,6 @@ type Rewriter struct {
 	dst  io.Writer
 	o    Options
 	page *rules.Page // with the base in force
-	base *rules.Page // without
 
 	begun   bool // the encoding is settled
 	charset string
@@ -107,6 +106,7 @@ type Rewriter struct {
 	readings [maxReadings]reader // the first n are in use
 	n        int
 	offBody  bool // without scripting the body has begun earlier
+	based    bool // a base element has come; browsers believe the first
 	svg      bool // an svg has begun, which a preload scanner may take for open still
 
 	edits   []edit
@@ -172,7 +172,7 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 	if r.edits = r.edits[:0]; cap(r.edits) > maxPooled/16 {
 		r.edits = nil
 	}
-	r.base, r.begun, r.charset, r.coder = o.Page, false, "", nil
+	r.based, r.begun, r.charset, r.coder = false, false, "", nil
 	r.readings[0].reset(false)
 	if o.XML {
 		r.readings[0].roles, r.readings[0].early = treeOn, false

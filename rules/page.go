@@ -132,7 +132,7 @@ func (p *Page) withBase(url string) *Page {
 	case urlInvalid, urlAmbiguous:
 		return p
 	case urlOther:
-		if scheme == "data" || scheme == "javascript" || scheme == "" {
+		if noBase(scheme) || scheme == "" {
 			return p
 		}
 	default:
@@ -154,12 +154,15 @@ func (p *Page) withBase(url string) *Page {
 	return &q
 }
 
-// ValidBase reports whether url can be parsed against the page's address, as a base must (HTML Standard, 4.2.3).
+// ValidBase reports whether url may be a document's base: it can be parsed against the page's address, and its
+// scheme is not data or javascript (HTML Standard, 4.2.3).
 func (p *Page) ValidBase(url string) bool {
 	var ref reference
 	parseURL(url, p, &ref)
-	return ref.class != urlInvalid
+	return ref.class != urlInvalid && !(ref.class == urlOther && noBase(ref.scheme))
 }
+
+func noBase(scheme string) bool { return scheme == "data" || scheme == "javascript" }
 
 // Same reports whether resources are decided on alike in both pages.
 func (p *Page) Same(q *Page) bool {

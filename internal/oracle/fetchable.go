@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -85,8 +86,8 @@ func (f *finder) again(n *html.Node) bool {
 func (f *finder) base(n *html.Node) {
 	for d := range n.Descendants() {
 		if d.Type == html.ElementNode && d.Data == "base" && d.Namespace == "" && !f.based {
-			if href, ok := value(d, "href"); ok {
-				f.page, f.based = f.page.WithBase(href), true
+			if i := slices.IndexFunc(d.Attr, func(a html.Attribute) bool { return a.Key == "href" }); i >= 0 {
+				f.page, f.based = f.page.WithBase(d.Attr[i].Val), true
 			}
 		}
 	}

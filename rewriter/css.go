@@ -77,11 +77,31 @@ const (
 // scanCSS reads the style element's text in[from:to] and returns how far it came.
 func (r *Rewriter) scanCSS(rd *reader, from, to int, final bool) int {
 	c := cssText{r: r, owner: -1, src: r.in, st: &rd.cssText, final: final}
-	n := c.scan(from, to)
-	if n < to && to-n > r.maxTag() {
-		return c.giveUp(n, to)
+	return c.read(from, to)
+}
+
+// cssMargin is more than what a construct that is no reference is held for.
+const cssMargin = maxCSSName + 2*maxEscape
+
+// read reads src[i:to], gives up what is too long to hold, and returns the offset of what is cut off by the end, or
+// to. Wherever the text is cut, a construct is read with as much behind it.
+func (c *cssText) read(i, to int) int {
+	final := c.final
+	for stuck := 0; stuck < 3; stuck++ {
+		limit := min(to, i+c.r.maxTag()+cssMargin)
+		c.final = final && limit == to
+		n := c.scan(i, limit)
+		if limit == to {
+			return n
+		}
+		if n == i {
+			n = c.giveUp(i, limit)
+		}
+		if n > i {
+			i, stuck = n, 0
+		}
 	}
-	return n
+	return i
 }
 
 // scan reads src[i:to] and returns the offset of the first construct that is cut off by the end,
@@ -244,9 +264,8 @@ func (c *cssText) tokens(i, to int) int {
 	// A name at the end may be that of a function, once its parenthesis comes.
 	first := c.nameStart(to)
 	if to-first > maxCSSName {
-		st.mode = cssName
-		c.statement(first)
-		return to
+		i, _ = c.longName(first, to, to)
+		return i
 	}
 	return c.cut(first)
 }
@@ -303,7 +322,7 @@ func (c *cssText) resume(i, to int) int {
 			if src[i] != '\\' || i+1 < to && isNewline(src[i+1]) {
 				break
 			}
-			if to-i < maxEscape && !c.final {
+			if !c.final && escapeGoesOn(src[:to], i) {
 				return i
 			}
 			i = escapeEnd(src[:to], i)
@@ -392,8 +411,7 @@ func (c *cssText) stringEnd(quote byte, i, to int) (int, bool) {
 		case b == quote || isNewline(b):
 			return i, true
 		case b == '\\':
-			// A newline may end an escape, or be escaped.
-			if to-i < maxEscape && !c.final {
+			if !c.final && escapeGoesOn(src, i) {
 				return i, false
 			}
 			if i+1 >= to {

@@ -181,16 +181,16 @@ func (c *cssText) headURL(i, end int) {
 	c.judge(i, end, url, true)
 }
 
-// headGiveUp lets go of the rule at p, which is too long to hold.
-func (c *cssText) headGiveUp(p, to int) {
+// headGiveUp lets go of the rule that the scanner stands at, which is too long to hold with what begins at i.
+func (c *cssText) headGiveUp(i, to int) {
 	h, src := &c.st.head, c.src
 	h.seen = 0
-	end := p
+	end := i + h.ahead
 	for end < to && class[src[end]]&space == 0 {
 		end++
 	}
 	v, e := headSplit(src, end, to)
-	h.phase, h.ahead = headRest, to-p
+	h.phase, h.ahead = headRest, to-i
 	switch {
 	case v == to: // nothing but spaces so far
 		h.phase = headValue

@@ -64,6 +64,23 @@ func escapeEnd(src []byte, i int) int {
 	return i
 }
 
+// escapeGoesOn reports whether the escape at i, or the escaped newline in a string, may go on behind src. It is
+// known as soon as it has ended: what follows may be a URL.
+func escapeGoesOn(src []byte, i int) bool {
+	end := i + 1
+	if end < len(src) && isNewline(src[end]) {
+		return src[end] == '\r' && end+1 == len(src)
+	}
+	end = escapeEnd(src, i)
+	return end == len(src) && (end == i+1 || src[end-1] == '\r' || class[src[end-1]]&space == 0 && hexEscape(src[i+1:]))
+}
+
+// hexEscape reports whether an escape is of hexadecimal digits.
+func hexEscape(v []byte) bool {
+	_, hex := digit(v[0])
+	return hex
+}
+
 // nameStart returns where the name that ends at end begins, with what in front of it decides
 // whether it is one: # makes it a hash, and the dashes of <!-- are none of its.
 func (c *cssText) nameStart(end int) int {
@@ -146,9 +163,11 @@ func (c *cssText) function(i, to int) (int, bool) {
 	return end + 1, true
 }
 
-// longName passes a name too long to matter.
+// longName passes the name at first, which is too long to matter.
 func (c *cssText) longName(first, i, to int) (int, bool) {
-	c.statement(first)
+	if c.statement(first); c.st.decl == declNone {
+		c.st.decl = declOf(c.src[first:to])
+	}
 	c.st.mode = cssName
 	return c.resume(i, to), true
 }
@@ -341,7 +360,7 @@ func (c *cssText) statement(i int) {
 	gap := c.src[c.known:i]
 	c.known = i
 	for k := len(gap) - 1; k >= 0; k-- {
-		if b := gap[k]; b == ';' || b == '{' || b == '}' {
+		if b := gap[k]; (b == ';' || b == '{' || b == '}') && !escaped(gap[:k]) {
 			c.st.decl = declNone
 			gap = gap[k+1:]
 			break
@@ -354,28 +373,33 @@ func (c *cssText) statement(i int) {
 	for j < len(gap) && class[gap[j]]&space != 0 {
 		j++
 	}
-	if gap = gap[j:]; len(gap) == 0 {
-		return
+	if gap = gap[j:]; len(gap) > 0 {
+		c.st.decl = declOf(gap)
 	}
-	c.st.decl = declOther
-	switch gap[0] {
+}
+
+// declOf returns what the strings can become of the statement that begins with text. Of a name no more counts than
+// is always there when it is read.
+func declOf(text []byte) cssDecl {
+	switch text[0] {
 	case '-':
-		if len(gap) > 1 && (gap[1] == '-' || gap[1] == '\\') {
-			c.st.decl = declCustom
+		if len(text) > 1 && (text[1] == '-' || text[1] == '\\') {
+			return declCustom
 		}
 	case '\\':
-		c.st.decl = declCustom // whatever it spells
+		return declCustom // whatever it spells
 	case '@', 'r', 'R', 'i', 'I':
 		end := 1
-		for end < len(gap) && (isName[gap[end]] || gap[end] == '\\') {
+		for end < min(len(text), maxCSSName) && (isName[text[end]] || text[end] == '\\') {
 			end++
 		}
-		name := gap[:end]
+		name := text[:end]
 		if bytes.IndexByte(name, '\\') >= 0 || equalFold(name, "initial-value") || equalFold(name, "result") ||
 			equalFold(name, "@function") || equalFold(name, "@mixin") || equalFold(name, "@apply") {
-			c.st.decl = declCustom
+			return declCustom
 		}
 	}
+	return declOther
 }
 
 // unescapeCSS appends v with its escapes decoded (CSS Syntax Level 3, 4.3.7). In an unquoted URL a

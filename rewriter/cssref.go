@@ -141,18 +141,17 @@ func (c *cssText) passes(i, to int) bool {
 // giveUp passes a construct that is too long to hold, up to the end of the window. A URL is put
 // out of use unless it is certain what its rest cannot change.
 func (c *cssText) giveUp(i, to int) int {
-	c.r.taken.e = nil // in other pieces there may be nothing to give up
 	st := c.st
 	if st.url == 0 {
-		if st.head.done {
-			return i
+		if !st.head.done {
+			c.headGiveUp(i, to)
 		}
-		c.headGiveUp(i, to)
-		if i = c.scan(i, to); to-i <= c.r.maxTag() || st.url == 0 {
-			return i
-		}
+		return i
 	}
-	src := c.src
+	src, pos := c.src, i+st.head.ahead
+	if !st.head.done {
+		to = pos // the scanner's reading stays ahead
+	}
 	url := i + st.url
 	quote := src[url-1]
 	v := src[url:to]
@@ -177,7 +176,11 @@ func (c *cssText) giveUp(i, to int) int {
 	if st.decl == declNone {
 		st.decl = declOther
 	}
-	return c.resume(url, to)
+	n := c.resume(url, to)
+	if !st.head.done {
+		st.head.ahead = pos - n
+	}
+	return n
 }
 
 // maxSheets bounds style sheets in data: URLs that import each other.

@@ -92,7 +92,7 @@ func (r *Rewriter) Keep() {
 
 // Kept returns how the document was rewritten, once it is closed, if Keep asked for it. It is nil for a
 // document of which that cannot be used: not HTML, in an encoding that is transcoded, too large or too deep,
-// flushed at its beginning, with a reference in a style sheet over the limit, or one that followed another.
+// flushed at its beginning, or one that followed another.
 func (r *Rewriter) Kept() *Earlier { return r.kept }
 
 // Follow says, before the first Write, that the document may be like an earlier one. What is the same in both

@@ -20,6 +20,8 @@ type foreignText struct {
 	base    int     // what offsets count from
 	src     []byte  // the text that is not decided yet
 	offsets []int32 // of src's bytes
+	textTo  int     // where text of it ended last
+	unread  bool    // a style's src has grown since it was read
 	css     cssState
 
 	// The script's start tag.
@@ -36,6 +38,7 @@ func (f *foreignText) shift(n int) {
 		f.hold -= n
 	}
 	f.base -= n
+	f.textTo -= n
 	f.start -= n
 	f.nameTo -= n
 }
@@ -66,7 +69,7 @@ func (r *Rewriter) enterInner(rd *reader) {
 		rd.outer = append(rd.outer, *f)
 		*f = foreignText{}
 	}
-	f.deep, f.split = false, false
+	f.deep, f.split, f.unread, f.textTo = false, false, false, -1
 	f.on, f.script, f.depth, f.hold, f.base = true, rd.el == elScript, len(rd.tree.stack), rd.pos, rd.pos
 	f.src, f.offsets, f.attrs, f.css = f.src[:0], f.offsets[:0], f.attrs[:0], cssState{}
 	if f.script {
@@ -158,6 +161,7 @@ func (r *Rewriter) addText(rd *reader, f *foreignText, text []byte, i int, refer
 	if !f.deep && len(rd.tree.stack) != f.depth {
 		return
 	}
+	f.textTo, f.unread = i+len(text), true
 	for len(text) > 0 {
 		k := bytes.IndexByte(text, '&')
 		if k < 0 || !references {
@@ -209,49 +213,60 @@ func decodeLegacy(dst, v []byte) ([]byte, int) {
 	return append(dst, v[0]), 1
 }
 
-// limitInner gives up what is held for too long, up to the byte at pos: a reference in whose midst elements
-// stand, and a script with much markup in it.
+// limitInner gives up what is held for too long, up to the byte at pos: a reference in whose midst markup or other
+// text stands, and a script with much markup in it.
 func (r *Rewriter) limitInner(rd *reader, pos int) {
 	rd.tree.spend(len(rd.outer))
-	if f := &rd.inner; f.on && r.heldTooLong(f, pos) && !r.giveUpInner(rd, f) {
+	if f := &rd.inner; f.on && r.heldTooLong(f, pos) && !r.giveUpInner(rd, f, pos) {
 		rd.dropInner()
 	}
 	for i := len(rd.outer) - 1; i >= 0 && i < len(rd.outer); i-- {
-		if f := &rd.outer[i]; r.heldTooLong(f, pos) && !r.giveUpInner(rd, f) {
+		if f := &rd.outer[i]; r.heldTooLong(f, pos) && !r.giveUpInner(rd, f, pos) {
 			rd.outer = slices.Delete(rd.outer, i, i+1)
 		}
 	}
 }
 
 func (r *Rewriter) heldTooLong(f *foreignText, pos int) bool {
-	limit := r.maxTag()
 	if f.script {
-		limit = r.maxScript()
+		return pos-f.hold > r.maxScript() || len(f.src) > r.maxScript()
 	}
-	return f.hold < pos && pos-f.hold > limit || f.script && len(f.src) > limit
+	if pos == f.textTo { // where text ends is known when markup follows; cssText limits it
+		return false
+	}
+	limit := r.maxTag()
+	if f.unread && len(f.src) > 0 && pos-(f.base+int(f.offsets[0])) > limit {
+		r.innerStyle(f, false)
+	}
+	return pos-f.hold > limit
 }
 
-// giveUpInner lets go of what is held of an element's text, and reports whether its rest matters.
-func (r *Rewriter) giveUpInner(rd *reader, f *foreignText) bool {
+// giveUpInner lets go of what is held of an element's text up to pos, and reports whether its rest matters.
+func (r *Rewriter) giveUpInner(rd *reader, f *foreignText, pos int) bool {
 	if f.script {
 		d := ambiguous("ambiguous:script-length")
 		r.record(f.base, rules.Resource{Kind: rules.KindInlineScript, Page: r.page}, d)
 		r.blockInner(rd, f, d)
 		return false
 	}
-	c := r.innerCSS(f, false)
-	r.innerRest(f, c.giveUp(0, len(f.src)))
+	for tries := 0; tries < 3; tries++ { // the preload scanner may hold more than the reference
+		c := r.innerCSS(f, false)
+		n := c.giveUp(0, len(f.src))
+		if n == 0 {
+			n = c.scan(0, len(f.src))
+		}
+		if r.innerRest(f, n); !r.heldTooLong(f, pos) {
+			break
+		}
+	}
 	return true
 }
 
 // innerStyle decides on the references of the text collected so far.
 func (r *Rewriter) innerStyle(f *foreignText, final bool) {
 	c := r.innerCSS(f, final)
-	n := c.scan(0, len(f.src))
-	if len(f.src)-n > r.maxTag() {
-		n = c.giveUp(n, len(f.src))
-	}
-	r.innerRest(f, n)
+	r.innerRest(f, c.read(0, len(f.src)))
+	f.unread = false
 }
 
 // innerCSS returns the reader of f's text.

@@ -1,8 +1,6 @@
 package rewriter
 
 import (
-	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 
@@ -41,31 +39,6 @@ func TestLongReferencesInStyleSheets(t *testing.T) {
 						}
 					}
 				}
-			}
-		}
-	}
-}
-
-// Nor does it matter for any others, of which the parts below are made up at random.
-func TestRandomLongReferences(t *testing.T) {
-	parts := []string{"@import ", `"`, "'", "url(", "//tracker.test/", "X", "X", "S", "E", ")", ";", "{", "}", "b:", "<!--", "-->", "<g>", "</g>", "&quot;",
-		"&amp;", `\`, "\n", "/*", "*/", "</style>", "<style>", "<svg>", "<![CDATA[", "]]>", "image-set(", "--b:", `\75 `, "@", "<title>", "</title>", "<desc>", " "}
-	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8", MaxTag: 64, MaxScript: 128}
-	n := 3000
-	if testing.Short() {
-		n = 300
-	}
-	for seed := range n {
-		rnd := rand.New(rand.NewPCG(uint64(seed), 11))
-		doc := []string{"<style>", "<svg><style>", "<svg><style>"}[rnd.IntN(3)]
-		for range 3 + rnd.IntN(25) {
-			long := 20 + rnd.IntN(300)
-			doc += strings.NewReplacer("X", strings.Repeat("x", long), "S", strings.Repeat(" ", long), "E", strings.Repeat("&lt;", long/3)).Replace(parts[rnd.IntN(len(parts))])
-		}
-		want := rewrite(t, o, doc)
-		for _, size := range []int{1, 3, 17, 100, 300} {
-			if got := rewrite(t, o, slices.Collect(inPieces(doc, size))...); got != want {
-				t.Fatalf("%d: in pieces of %d: %q\ngot  %s\nwant %s", seed, size, doc, got, want)
 			}
 		}
 	}

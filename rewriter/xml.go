@@ -40,17 +40,18 @@ func (r *Rewriter) enterXMLDeclaration(rd *reader) bool {
 // document type declaration too.
 func (r *Rewriter) stepPI(rd *reader) bool {
 	inside := rd.subset != noSubset
-	j := bytes.Index(r.in[rd.pos:], []byte("?>"))
+	in, tooLong := r.limited(rd.start)
+	j := bytes.Index(in[rd.pos:], []byte("?>"))
 	if j < 0 {
-		if r.ended || len(r.in)-rd.start > r.maxTag() {
-			r.instruction(rd, r.in[rd.start+2:])
-			rd.start, rd.st, rd.pos = -1, stBogus, len(r.in)
+		if r.ended || tooLong {
+			r.instruction(rd, in[rd.start+2:])
+			rd.start, rd.st, rd.pos = -1, stBogus, len(in)
 			if inside {
 				rd.st, rd.subset = stDoctype, inPI
 			}
-			return !r.ended
+			return tooLong
 		}
-		rd.pos = max(rd.pos, len(r.in)-1)
+		rd.pos = max(rd.pos, len(in)-1)
 		return false
 	}
 	rd.pos += j + 2
@@ -59,6 +60,15 @@ func (r *Rewriter) stepPI(rd *reader) bool {
 		rd.st = stDoctype
 	}
 	return true
+}
+
+// limited returns the window as far as what begins at offset from may go, and whether there is more. Wherever the
+// document is cut, what is too long is given up at the same byte.
+func (r *Rewriter) limited(from int) (in []byte, more bool) {
+	if n := from + r.maxTag(); n < len(r.in) {
+		return r.in[:n], true
+	}
+	return r.in, false
 }
 
 func (r *Rewriter) instruction(rd *reader, text []byte) {
@@ -164,21 +174,22 @@ func (r *Rewriter) stepDoctype(rd *reader) bool {
 
 // declaration reads the declaration at pos. It returns false if that does not end in the window.
 func (r *Rewriter) declaration(rd *reader) bool {
-	rest := r.in[rd.pos:]
+	in, tooLong := r.limited(rd.pos)
+	rest := in[rd.pos:]
 	word, risky := "<!ENTITY", riskyEntity
 	if bytes.HasPrefix(rest, []byte("<!ATTLIST")) {
 		word, risky = "<!ATTLIST", addsAttributes
 	} else if !bytes.HasPrefix(rest, []byte(word)) {
-		word, risky = "<!", func([]byte) bool { return false }
+		word, risky = "<", func([]byte) bool { return false }
 	}
 	end := declarationEnd(rest)
 	if end == 0 {
-		if !r.ended && len(rest) <= r.maxTag() {
+		if !r.ended && !tooLong {
 			return false
 		}
 		// Where it ends is not known any more. A document with this is none.
 		r.refuseDeclaration(rd.pos, rd.pos+len(word), "<")
-		rd.pos = len(r.in)
+		rd.pos = len(in)
 		return true
 	}
 	rd.entity = rd.entity || word == "<!ENTITY"

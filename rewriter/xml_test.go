@@ -51,6 +51,27 @@ func TestXMLDocuments(t *testing.T) {
 	}
 }
 
+// What is too long to hold in a document type declaration, or is none, comes out the same wherever the document is cut.
+func TestXMLDoctypeInPieces(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("http", "site.test"), ContentType: "text/xml; charset=utf-8", XML: true, MaxTag: 100}
+	long := strings.Repeat("x", 120)
+	for _, doc := range []string{
+		`<!DOCTYPE a [<>]><a/>`, `<!DOCTYPE a [<`, `<!DOCTYPE a [<"` + long + `"x 'y'><b>]><a/>`, `<!DOCTYPE a [<!ENTITY a "` + long + `"<`,
+		`<!DOCTYPE a [<?` + long + `?><!ENTITY b "<img src='//tracker.test/'/>">]><a>&b;</a>`, `<?` + long + `><img src='//tracker.test/'/>?><a/>`,
+		`<?xml-stylesheet ` + long + ` href='//tracker.test/'?><a/>`, `<!DOCTYPE a [<?xml-stylesheet href='//tracker.test/'` + long + `?>]><a/>`,
+	} {
+		want := rewrite(t, o, doc)
+		for n := range len(doc) {
+			if got := rewrite(t, o, doc[:n], doc[n:]); got != want {
+				t.Fatalf("cut at %d\n got %s\nwant %s", n, got, want)
+			}
+		}
+		if got := rewrite(t, o, strings.Split(doc, "")...); got != want {
+			t.Fatalf("byte by byte\n got %s\nwant %s", got, want)
+		}
+	}
+}
+
 // A declaration of which nobody knows where it ends makes the document none.
 func TestXMLDeclarationWithoutAnEnd(t *testing.T) {
 	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("http", "site.test"), ContentType: "text/xml; charset=utf-8", XML: true, MaxTag: 100}

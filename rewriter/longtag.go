@@ -22,9 +22,6 @@ func (r *Rewriter) enterLongTag(rd *reader) {
 				from++
 			}
 			rd.key = keyOf(r.in[from : from+r.maxTag()-2])
-			if rd.roles&trees != 0 && !r.o.XML && !rd.endTag {
-				rd.tree.start(token{key: rd.key}) // no element that is known has such a name
-			}
 			rd.html, rd.live, rd.svg, rd.parent = true, true, true, elVideo
 		}
 		rd.st, rd.start, rd.long = stLongTag, -1, longTag{tooLong: true}
@@ -314,10 +311,13 @@ func (r *Rewriter) lexLong(rd *reader) bool {
 			i++
 		case asTagName:
 			for i < len(in) && class[in[i]]&tagEnd == 0 {
+				rd.key = rd.key.with(in[i])
 				i++
 			}
 			if i < len(in) {
-				rd.as = asBefore
+				if rd.as = asBefore; rd.roles&trees != 0 && !r.o.XML && !rd.endTag {
+					rd.tree.start(token{key: rd.key}) // no element that is known has such a name
+				}
 			}
 		case asName:
 			for i < len(in) && class[in[i]]&nameEnd == 0 {

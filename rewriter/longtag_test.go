@@ -37,6 +37,8 @@ func expandLong(short string, n int) string {
 }
 
 var longTagTests = []string{
+	`<X><svg></X` + `X><script><body><img src="T">`,
+	`<X><svg></X><script><body><img src="T"></script>`,
 	`</X><svg><image href="T" id="X"/></svg>`,
 	`</X><svg><use href="T" id="X"/></svg>`,
 	`</X><svg><g mask="url(T)" id="X"></g></svg>`,

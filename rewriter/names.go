@@ -34,6 +34,9 @@ func keyOf(name []byte) key {
 	return k
 }
 
+// with returns the key of a longer name, which goes on with c behind that of k. It has been hashed.
+func (k key) with(c byte) key { return (k>>8^key(lower[c]))*0x100000001b3<<8 | longName }
+
 const (
 	high7 = 0x8080808080808080
 	low5  = 0x2020202020202020

@@ -255,7 +255,7 @@ type follower struct {
 	edits int       // insertions up to there
 	from  *junction // from where on nothing has been written or reported; only its numbers count
 	delta int       // offsets in this one less those in the earlier
-	spent int       // the same of what the tree has cost
+	spent int64     // the same of what the tree has cost
 	next  int       // the next junction at which they may meet again
 	tries int       // to meet again, without success
 	bytes int       // of this document that were followed

@@ -21,6 +21,7 @@ type foreignText struct {
 	src     []byte  // the text that is not decided yet
 	offsets []int32 // of src's bytes
 	textTo  int     // where text of it ended last
+	seenTo  int     // where any text in it ended last
 	unread  bool    // a style's src has grown since it was read
 	css     cssState
 
@@ -39,6 +40,7 @@ func (f *foreignText) shift(n int) {
 	}
 	f.base -= n
 	f.textTo -= n
+	f.seenTo -= n
 	f.start -= n
 	f.nameTo -= n
 }
@@ -69,7 +71,7 @@ func (r *Rewriter) enterInner(rd *reader) {
 		rd.outer = append(rd.outer, *f)
 		*f = foreignText{}
 	}
-	f.deep, f.split, f.unread, f.textTo = false, false, false, -1
+	f.deep, f.split, f.unread, f.textTo, f.seenTo = false, false, false, -1, -1
 	f.on, f.script, f.depth, f.hold, f.base = true, rd.el == elScript, len(rd.tree.stack), rd.pos, rd.pos
 	f.src, f.offsets, f.attrs, f.css = f.src[:0], f.offsets[:0], f.attrs[:0], cssState{}
 	if f.script {
@@ -113,9 +115,10 @@ func (r *Rewriter) innerText(rd *reader, i, n int) bool {
 
 // addInner collects character data at offset i for the elements that it belongs to.
 func (r *Rewriter) addInner(rd *reader, text []byte, i int, references bool) {
-	for rd.tree.lost && rd.inner.on { // nobody knows any more what belongs to it
-		r.leaveInner(rd)
+	if i != rd.inner.seenTo { // text that goes on costs the same in one piece
+		rd.tree.spend(len(rd.outer))
 	}
+	rd.inner.seenTo = i + len(text)
 	if r.limitInner(rd, i); !rd.inner.on {
 		return
 	}
@@ -216,7 +219,6 @@ func decodeLegacy(dst, v []byte) ([]byte, int) {
 // limitInner gives up what is held for too long, up to the byte at pos: a reference in whose midst markup or other
 // text stands, and a script with much markup in it.
 func (r *Rewriter) limitInner(rd *reader, pos int) {
-	rd.tree.spend(len(rd.outer))
 	if f := &rd.inner; f.on && r.heldTooLong(f, pos) && !r.giveUpInner(rd, f, pos) {
 		rd.dropInner()
 	}
@@ -295,6 +297,7 @@ func (r *Rewriter) innerRest(f *foreignText, n int) {
 // closed, or which the end of the document has cut off.
 func (r *Rewriter) leaveInner(rd *reader) {
 	n, f := len(rd.outer), &rd.inner
+	rd.tree.spend(n)
 	if r.limitInner(rd, rd.pos); !f.on || len(rd.outer) != n {
 		return // it may have been that one
 	}

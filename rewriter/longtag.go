@@ -29,6 +29,10 @@ func (r *Rewriter) enterLongTag(rd *reader) {
 		return
 	}
 	rd.st = stTag
+	if rd.tree.lost && textElement(rd.el) {
+		r.seal(rd, rd.start)
+		return
+	}
 	switch rd.el {
 	case elNoscript:
 		if off := rd.roles &^ scripting; off != 0 && off != rd.roles && !r.o.XML {
@@ -84,6 +88,9 @@ func (r *Rewriter) placeLong(rd *reader) {
 	}
 	if rd.roles&trees != 0 {
 		at := rd.tree.start(token{key: rd.key, el: rd.el, noscr: rd.roles&scripting == 0, flag: r.treeFlag(rd)})
+		if rd.tree.odd {
+			r.dropStart(rd)
+		}
 		rd.live = at.ns == nsHTML && !at.ignored
 		rd.svg = at.ns != nsHTML
 		rd.parent = at.parent
@@ -201,8 +208,10 @@ func (r *Rewriter) stepLongTag(rd *reader) bool {
 			if rd.endTag {
 				if rd.roles&trees != 0 {
 					if rd.tree.end(rd.key, rd.el); rd.tree.odd {
-						rd.tree.lose()
+						rd.tree.odd = false
+						rd.tree.exhaust()
 					}
+					r.closed(rd)
 				}
 			} else {
 				rd.script = scriptText{}

@@ -60,7 +60,7 @@ func (r *Rewriter) nested(doc []byte, contentType string, at int) *Rewriter {
 	}
 	n := r.child
 	r.childAt, r.refused = at, rules.Decision{}
-	n.Reset(nil, Options{Policy: r.o.Policy, Page: r.page, Report: n.o.Report, MaxTag: len(doc) + 1, MaxScript: len(doc) + 1,
+	n.Reset(nil, Options{Policy: r.o.Policy, Page: r.page, Report: n.o.Report, MaxTag: len(doc) + 1, MaxScript: len(doc) + 1, maxOpen: r.o.maxOpen,
 		ContentType: contentType, XML: strings.Contains(contentType, "xml")})
 	n.depth = r.depth + 1
 	n.ended = true

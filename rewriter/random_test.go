@@ -35,6 +35,9 @@ func randomDocument(rnd *rand.Rand, o Options, way int) (string, Options) {
 	if rnd.IntN(4) == 0 {
 		o.MaxTag, o.MaxScript = 0, 0
 	}
+	if rnd.IntN(4) == 0 {
+		o.maxOpen = 3 + rnd.IntN(8)
+	}
 	parts, doc := markupParts, ""
 	switch way {
 	case 1, 2:
@@ -68,7 +71,7 @@ func randomDocument(rnd *rand.Rand, o Options, way int) (string, Options) {
 // record do not depend on where they are cut and flushed, and that x/net/html finds nothing in those of HTML that fetches
 // from a blocked host, nor that any byte is lost, where memory is short too.
 func FuzzRandomDocuments(f *testing.F) {
-	for seed := range uint64(1600) {
+	for seed := range uint64(2400) {
 		f.Add(seed)
 	}
 	base := Options{Policy: policy(f, "block"), Page: rules.NewPage("https", "site.test")}

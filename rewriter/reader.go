@@ -17,6 +17,7 @@ const (
 	stEscaped          // script data escaped
 	stDouble           // script data double escaped
 	stPlaintext        // up to the end of the document
+	stUnsure           // behind a tag of which nobody knows whether text follows
 	stLongTag          // inside a tag too long to hold
 	stSheet            // a style sheet as a file
 	stXMLComment       // the other states are of XML
@@ -84,6 +85,7 @@ type reader struct {
 type tokenizer struct {
 	pos    int // next byte to read
 	start  int // first byte of the tag, comment or text that is held; -1 if none
+	tagAt  int // the last < in markup that was not read ahead
 	st     state
 	roles  roles
 	subset subset
@@ -157,6 +159,7 @@ func (rd *reader) shift(n int) {
 	if rd.start >= 0 {
 		rd.start -= n
 	}
+	rd.tagAt -= n
 	rd.nameTo -= n
 	rd.noEnd -= n
 	rd.script.shift(n)
@@ -190,6 +193,8 @@ func (r *Rewriter) step(rd *reader) bool {
 	case stSheet:
 		rd.pos = r.scanCSS(rd, rd.pos, len(r.in), r.ended)
 		return false
+	case stUnsure:
+		return r.stepUnsure(rd)
 	case stXMLComment:
 		return r.stepUntil(rd, "-->")
 	case stPI:
@@ -198,19 +203,15 @@ func (r *Rewriter) step(rd *reader) bool {
 		return r.stepDoctype(rd)
 	}
 	// stPlaintext: the rest of the document is text.
+	if rd.inner.on {
+		r.addInner(rd, r.in[rd.pos:], rd.pos, false)
+	}
 	rd.pos = len(r.in)
 	return false
 }
 
 // margin is how many bytes the fast path may look ahead without asking whether they are there.
 const margin = 24
-
-// tire gives up the tree of a document that has cost more than its first at bytes may.
-func (rd *reader) tire(at int64) {
-	if int64(rd.tree.spent-spentFree) > spentPerByte*at {
-		rd.tree.lose()
-	}
-}
 
 // fastData reads text and whole tags of the only reading, away from the window's end. It returns
 // false once a tag was read that something else than the data state follows, else it stops in front
@@ -259,14 +260,17 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 				}
 				i = end
 				if t.spent > spentFree {
-					rd.tire(r.offset + int64(i))
+					if r.tire(rd, i); t.lost {
+						rd.pos = i
+						return false
+					}
 				}
 				continue
 			case !r.fastTag(rd, k, el, i, e):
 				rd.pos = i
 				return true
 			}
-			if rd.st != stData || r.n > 1 || rd.inner.on {
+			if rd.st != stData || r.n > 1 || rd.inner.on || t.lost {
 				return false
 			}
 			i = rd.pos
@@ -281,7 +285,10 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 				r.dropEnd(rd, at)
 			}
 			if t.spent > spentFree {
-				rd.tire(r.offset + int64(i))
+				if r.tire(rd, i); t.lost {
+					rd.pos = i
+					return false
+				}
 			}
 		} else {
 			break
@@ -295,7 +302,7 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 // on through whole tags; of several it reads one token, so that they meet at token boundaries.
 func (r *Rewriter) stepData(rd *reader) bool {
 	in := r.in
-	fast := !rd.inner.on && !r.o.XML
+	fast := !rd.inner.on && !r.o.XML && !rd.tree.lost && r.sealed == notSealed
 	if fast && r.n == 1 && !r.fastData(rd) {
 		return true
 	}
@@ -318,6 +325,11 @@ func (r *Rewriter) stepData(rd *reader) bool {
 			rd.pos = i // where readings may meet, wherever pieces end
 			return true
 		}
+		if r.isSealed(rd, i) {
+			r.seal(rd, i)
+			return true
+		}
+		rd.tagAt = i
 		if i+1 >= len(in) {
 			rd.pos = i
 			return r.atEnd(rd)
@@ -434,6 +446,10 @@ func (r *Rewriter) enterDeclaration(rd *reader) bool {
 		if n := min(len(rest), len(cdata)); string(rest[:n]) == cdata[:n] {
 			if n < len(cdata) && !r.ended {
 				return false
+			}
+			if n == len(cdata) && rd.roles&trees != 0 && rd.tree.lost {
+				r.seal(rd, rd.pos)
+				return true
 			}
 			if n == len(cdata) && rd.roles&trees != 0 && rd.tree.foreign() {
 				// The preload scanner knows no namespaces: to it this is a bogus comment.

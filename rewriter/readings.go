@@ -61,10 +61,10 @@ func (r *Rewriter) fork(rd *reader, some roles) *reader {
 	rd.tree.spend(len(rd.tree.stack) + 8*len(rd.outer))
 	switch {
 	case c.roles&trees == 0:
-		c.dropTree(rd.tree.lost)
+		c.dropTree()
 	case rd.roles&trees == 0:
 		c.tree, rd.tree = rd.tree, c.tree
-		rd.dropTree(c.tree.lost)
+		rd.dropTree()
 	default:
 		c.tree.copyFrom(&rd.tree)
 	}
@@ -72,9 +72,9 @@ func (r *Rewriter) fork(rd *reader, some roles) *reader {
 }
 
 // dropTree is for a reading that stands for preload scanners alone: they need no tree.
-func (rd *reader) dropTree(lost bool) {
+func (rd *reader) dropTree() {
 	t := &rd.tree
-	t.stack, t.mode, t.lost = t.stack[:0], inBody, lost
+	t.stack, t.mode, t.lost = t.stack[:0], inBody, false
 	rd.early = false
 }
 

@@ -83,8 +83,8 @@ type Options struct {
 	// tagsOnly leaves the text of scripts and style sheets unread, to measure the rest alone.
 	tagsOnly bool
 
-	// every and completing are the constants of that name, but for tests.
-	every, completing int
+	// These are the constants of that name, but for tests.
+	every, completing, maxOpen int
 }
 
 // Rewriter rewrites one document. It starts no goroutine and is not safe for concurrent use.
@@ -105,9 +105,10 @@ type Rewriter struct {
 
 	readings [maxReadings]reader // the first n are in use
 	n        int
-	offBody  bool // without scripting the body has begun earlier
-	based    bool // a base element has come; browsers believe the first
-	svg      bool // an svg has begun, which a preload scanner may take for open still
+	offBody  bool  // without scripting the body has begun earlier
+	sealed   int64 // from where in the document on nothing counts, notSealed if all does
+	based    bool  // a base element has come; browsers believe the first
+	svg      bool  // an svg has begun, which a preload scanner may take for open still
 
 	edits   []edit
 	arena   []byte // text of edits
@@ -129,7 +130,7 @@ type Rewriter struct {
 	decision rules.Decision
 	seen     []seen // what several readings have put on record, to have it there once
 	taken    recorder
-	peak     int // what the trees of readings that have ended have cost, at most
+	peak     int64 // what the trees of readings that have ended have cost, at most
 	kept     *Earlier
 	follow   follower
 	depth    int            // nesting of srcdoc and data: documents
@@ -166,13 +167,17 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 	if o.completing == 0 {
 		o.completing = completing
 	}
+	if o.maxOpen == 0 {
+		o.maxOpen = maxOpen
+	}
 	r.dst, r.o, r.page = dst, o, o.Page
 	r.in, r.buf = nil, trimLarge(r.buf)
 	r.out, r.arena, r.scratch, r.plain, r.data = trim(r.out), trim(r.arena), trim(r.scratch), trim(r.plain), trim(r.data)
 	if r.edits = r.edits[:0]; cap(r.edits) > maxPooled/16 {
 		r.edits = nil
 	}
-	r.based, r.begun, r.charset, r.coder = false, false, "", nil
+	r.based, r.sealed, r.begun, r.charset, r.coder = false, notSealed, false, "", nil
+	r.readings[0].tree.max = o.maxOpen
 	r.readings[0].reset(false)
 	if o.XML {
 		r.readings[0].roles, r.readings[0].early = treeOn, false

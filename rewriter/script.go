@@ -67,7 +67,7 @@ func (r *Rewriter) scriptElement(rd *reader) {
 		return
 	}
 	rd.script.kind = kind
-	rd.script.held = !external && !empty && kind != scriptData && (rd.roles&treeOn != 0 || rd.tree.lost)
+	rd.script.held = !external && !empty && kind != scriptData && rd.roles&treeOn != 0
 }
 
 // blockScript makes a script inert: text/plain becomes its only type, and its sources go.

@@ -475,12 +475,7 @@ func (r *Rewriter) finishTag(rd *reader) {
 			if rd.tree.end(rd.key, rd.el); rd.tree.odd {
 				r.dropEnd(rd, rd.start)
 			}
-			for rd.inner.on && (len(rd.tree.stack) < rd.inner.depth || rd.tree.lost) {
-				r.leaveInner(rd)
-			}
-			if rd.tree.spent > spentFree {
-				rd.tire(r.offset + int64(rd.pos))
-			}
+			r.closed(rd)
 		}
 		rd.start = -1
 		return
@@ -492,7 +487,7 @@ func (r *Rewriter) finishTag(rd *reader) {
 	switch rd.el {
 	case elNoscript:
 		// Text with scripting, markup without.
-		if off := rd.roles &^ scripting; off != 0 && off != rd.roles {
+		if off := rd.roles &^ scripting; off != 0 && off != rd.roles && !rd.tree.lost {
 			r.placeTag(r.fork(rd, off))
 		}
 	case elFrameset:
@@ -503,10 +498,27 @@ func (r *Rewriter) finishTag(rd *reader) {
 	r.placeTag(rd)
 }
 
+// closed goes on behind an end tag that the tree builder has been told of.
+func (r *Rewriter) closed(rd *reader) {
+	for rd.inner.on && len(rd.tree.stack) < rd.inner.depth {
+		r.leaveInner(rd)
+	}
+	if rd.tree.spent > spentFree {
+		r.tire(rd, rd.pos)
+	}
+}
+
 // dropEnd gives the end tag at offset at a name that closes nothing, since browsers disagree on what it closes.
 func (r *Rewriter) dropEnd(rd *reader, at int) {
 	if rd.tree.odd = false; !r.o.Policy.AllAllowed() {
 		r.insert(at+len("</"), renamePrefix)
+	}
+}
+
+// dropStart gives the start tag being read a name of no element.
+func (r *Rewriter) dropStart(rd *reader) {
+	if rd.tree.odd = false; !r.o.Policy.AllAllowed() {
+		r.insert(rd.start+len("<"), renamePrefix)
 	}
 }
 
@@ -520,7 +532,9 @@ func (r *Rewriter) placeTag(rd *reader) {
 		if readsAttrs[rd.el]&readForTree != 0 && len(rd.attrs) > 0 {
 			t.flag = r.treeFlag(rd)
 		}
-		at = rd.tree.start(t)
+		if at = rd.tree.start(t); rd.tree.odd {
+			r.dropStart(rd)
+		}
 		rd.live = at.ns == nsHTML && !at.ignored
 		rd.svg = at.ns != nsHTML
 		rd.html = rd.html || rd.live
@@ -529,7 +543,7 @@ func (r *Rewriter) placeTag(rd *reader) {
 			rd.pastEarly()
 		}
 		if rd.tree.spent > spentFree {
-			rd.tire(r.offset + int64(rd.pos))
+			r.tire(rd, rd.pos)
 		}
 		if !r.headDone && rd.live && rd.el != elHTML && !rd.tree.hasTemplate() {
 			r.putHead(rd)
@@ -542,7 +556,7 @@ func (r *Rewriter) placeTag(rd *reader) {
 		r.element(rd)
 		r.enterText(rd)
 	}
-	if rd.st != stScript || !rd.script.held {
+	if !(rd.st == stScript && rd.script.held) && rd.st != stUnsure {
 		rd.start = -1
 	}
 }
@@ -576,33 +590,33 @@ func (r *Rewriter) treeFlag(rd *reader) bool {
 	return false
 }
 
+// textElement reports whether what an HTML element of that name holds is text to some readers.
+func textElement(el elem) bool {
+	switch el {
+	case elScript, elStyle, elTitle, elTextarea, elXmp, elIframe, elNoembed, elNoframes, elNoscript, elPlaintext:
+		return true
+	}
+	return false
+}
+
 // enterText switches the tokenizer's state for elements whose contents are text: by name for the
 // preload scanner, by what was inserted for the tree builder.
 func (r *Rewriter) enterText(rd *reader) {
-	st, until := stRaw, ""
-	switch rd.el {
-	case elScript:
-		st = stScript
-	case elStyle, elTitle, elTextarea, elXmp, elIframe, elNoembed, elNoframes:
-		until = elementNames[rd.el]
-	case elNoscript:
-		if rd.roles&scripting == 0 {
-			return
-		}
-		until = elementNames[rd.el]
-	case elPlaintext:
-		st = stPlaintext
-	default:
+	if !textElement(rd.el) || rd.el == elNoscript && rd.roles&scripting == 0 && !rd.tree.lost {
 		return
 	}
-	lost := rd.tree.lost
-	if rd.roles&trees != 0 && (!rd.live || lost) {
+	rd.until = elementNames[rd.el]
+	if rd.tree.lost {
+		rd.st = stUnsure
+		return
+	}
+	if rd.roles&trees != 0 && !rd.live {
 		t := rd
 		if rd.roles&scanners != 0 {
 			t = r.fork(rd, rd.roles&trees)
-			rd.script.held = rd.script.held && lost
+			rd.script.held = false
 		}
-		if rd.svg && !lost && !rd.slash && (rd.el == elStyle || rd.el == elScript) {
+		if rd.svg && !rd.slash && (rd.el == elStyle || rd.el == elScript) {
 			r.enterInner(t)
 		}
 		t.script.held = false
@@ -611,10 +625,25 @@ func (r *Rewriter) enterText(rd *reader) {
 			return
 		}
 	}
-	if rd.roles&trees == 0 && !lost || r.o.tagsOnly {
+	r.setText(rd)
+}
+
+// setText enters the text of the element whose start tag has been read.
+func (r *Rewriter) setText(rd *reader) {
+	if rd.roles&trees == 0 || r.o.tagsOnly {
 		rd.script.held = false
 	}
-	rd.st, rd.until = st, until
+	switch rd.el {
+	case elScript:
+		rd.st = stScript
+	case elPlaintext:
+		rd.st = stPlaintext
+	default:
+		rd.st = stRaw
+	}
+	if rd.st != stScript || !rd.script.held {
+		rd.start = -1
+	}
 	rd.css = rd.el == elStyle && !r.o.tagsOnly
 	rd.cssText = cssState{}
 }

@@ -11,19 +11,20 @@ type tree struct {
 	templates  []insertionMode
 	mode       insertionMode
 	nextID     uint32
+	max        int // open elements, about
 
 	slow        bool // the mode is none of those in which ordinary elements are just pushed
 	reconstruct bool // a formatting element may have been closed by others
 	form        bool // the form element pointer is set
-	odd         bool // browsers take the end tag just read in different ways; it did nothing here
+	odd         bool // the tag just read did nothing here: browsers take the end tag in different ways, or it is a frameset too deep
 	framesetOK  bool
 	quirks      bool
 
 	// lost says that the stack is followed no more: it got deeper than maxOpen, or a document made of
 	// nothing but the tree builder's worst cases cost too much. Every element may then be HTML or
-	// foreign, and what follows it text or markup.
+	// foreign, and what follows it text or markup: where that matters the document is sealed.
 	lost  bool
-	spent int // open elements looked at, where they were many
+	spent int64 // open elements looked at, where they were many
 }
 
 // node is an open element.
@@ -86,13 +87,16 @@ const (
 // spend counts a look through n open elements.
 func (t *tree) spend(n int) {
 	if n > fewOpen {
-		t.spent += n
+		t.spent += int64(n)
 	}
 }
 
+// exhaust has the reader give up the tree when the tag is done.
+func (t *tree) exhaust() { t.spent = math.MaxInt32 << 20 }
+
 // lose gives up the stack.
 func (t *tree) lose() {
-	*t = tree{stack: t.stack[:0], formatting: t.formatting[:0], templates: t.templates[:0], mode: inBody, slow: true, lost: true}
+	*t = tree{stack: t.stack[:0], formatting: t.formatting[:0], templates: t.templates[:0], mode: inBody, slow: true, lost: true, max: t.max}
 }
 
 // maxFormat bounds the entries of one name behind the last marker in the list of active
@@ -116,7 +120,7 @@ type placed struct {
 }
 
 func (t *tree) reset(noQuirks bool) {
-	*t = tree{stack: t.stack[:0], formatting: t.formatting[:0], templates: t.templates[:0], framesetOK: true, quirks: !noQuirks, slow: true}
+	*t = tree{stack: t.stack[:0], formatting: t.formatting[:0], templates: t.templates[:0], framesetOK: true, quirks: !noQuirks, slow: true, max: t.max}
 }
 
 func (t *tree) copyFrom(o *tree) {
@@ -172,9 +176,8 @@ func (t *tree) setMode(m insertionMode) {
 // push opens an element.
 func (t *tree) push(k key, el elem, ns namespace) {
 	n := len(t.stack)
-	if n >= maxOpen {
-		t.spent = math.MaxInt32 << 20 // the reader gives up the tree when the tag is done
-		return
+	if n >= t.max {
+		t.exhaust()
 	}
 	t.nextID++
 	p := n > 0 && t.stack[n-1].p
@@ -309,7 +312,7 @@ func (t *tree) start(tok token) placed {
 // returns false for any other.
 func (t *tree) open(k key, el elem) bool {
 	f, n := opens[el], len(t.stack)
-	if f == 0 || t.slow || n == 0 || n >= maxOpen {
+	if f == 0 || t.slow || n == 0 || n >= t.max {
 		return false
 	}
 	cur := &t.stack[n-1]
@@ -338,7 +341,7 @@ func (t *tree) open(k key, el elem) bool {
 	}
 	if t.reconstruct && f&opensRebuilt != 0 {
 		t.reconstructFormatting()
-		if n = len(t.stack); n >= maxOpen && f&opensNothing == 0 {
+		if n = len(t.stack); n >= t.max && f&opensNothing == 0 {
 			t.push(k, el, nsHTML)
 			return true
 		}

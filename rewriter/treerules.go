@@ -362,6 +362,10 @@ func (t *tree) startIn(tok token, mode insertionMode, at *placed) step {
 	case inFrameset:
 		switch tok.el {
 		case elFrameset:
+			if len(t.stack) >= t.max {
+				t.odd = true
+				return ignored
+			}
 			t.push(tok.key, elFrameset, nsHTML)
 			return done
 		case elFrame:

@@ -40,7 +40,7 @@ func (r *Rewriter) enterXMLDeclaration(rd *reader) bool {
 // document type declaration too.
 func (r *Rewriter) stepPI(rd *reader) bool {
 	inside := rd.subset != noSubset
-	in, tooLong := r.limited(rd.start)
+	in, tooLong := r.limited(rd.start, rd.pos)
 	j := bytes.Index(in[rd.pos:], []byte("?>"))
 	if j < 0 {
 		if r.ended || tooLong {
@@ -62,10 +62,10 @@ func (r *Rewriter) stepPI(rd *reader) bool {
 	return true
 }
 
-// limited returns the window as far as what begins at offset from may go, and whether there is more. Wherever the
-// document is cut, what is too long is given up at the same byte.
-func (r *Rewriter) limited(from int) (in []byte, more bool) {
-	if n := from + r.maxTag(); n < len(r.in) {
+// limited returns the window as far as what begins at offset from and has been read up to pos may go, and whether there
+// is more. Wherever the document is cut, what is too long is given up at the same byte.
+func (r *Rewriter) limited(from, pos int) (in []byte, more bool) {
+	if n := max(from+r.maxTag(), pos); n < len(r.in) {
 		return r.in[:n], true
 	}
 	return r.in, false
@@ -174,7 +174,7 @@ func (r *Rewriter) stepDoctype(rd *reader) bool {
 
 // declaration reads the declaration at pos. It returns false if that does not end in the window.
 func (r *Rewriter) declaration(rd *reader) bool {
-	in, tooLong := r.limited(rd.pos)
+	in, tooLong := r.limited(rd.pos, rd.pos)
 	rest := in[rd.pos:]
 	word, risky := "<!ENTITY", riskyEntity
 	if bytes.HasPrefix(rest, []byte("<!ATTLIST")) {
@@ -313,7 +313,9 @@ func (r *Rewriter) placeXML(rd *reader) {
 		rd.parent = top.el
 	}
 	if !rd.slash && !rd.tree.lost {
-		rd.tree.push(rd.key, rd.el, nsSVG)
+		if rd.tree.push(rd.key, rd.el, nsSVG); rd.tree.spent > spentFree {
+			r.tire(rd, rd.pos)
+		}
 	}
 	r.element(rd)
 	if !rd.slash && (rd.el == elStyle || rd.el == elScript) {

@@ -25,7 +25,7 @@ type Edit struct {
 // What may be inserted: the mark of a blocked element, the prefix of an attribute's name, and the
 // beginning of a URL without contents before a reference in CSS. Inside a srcdoc attribute it stands escaped.
 var insertion = regexp.MustCompile(strings.ReplaceAll(
-	`^(?:(?: type=Qtext/plainQ)? data-consent-category=Q[a-z.]*Q data-consent-service=Q[a-z0-9-]*Q data-consent-rule=Q[^"]*?Q|data-consent-|data:,|about:invalid#)`,
+	`^(?:(?: type=Qtext/plainQ)? data-consent-category=Q[a-z.]*Q data-consent-service=Q[a-z0-9-]*Q data-consent-rule=Q[^"]*?Q|data-consent-|data:,|about:invalid#|</select><template><p><plaintext>)`,
 	"Q", `(?:"|&(?:amp;)*#34;)`))
 
 // Edits returns the insertions that make out of in, or an error where the two differ in any other
@@ -33,7 +33,7 @@ var insertion = regexp.MustCompile(strings.ReplaceAll(
 func Edits(in, out []byte) (edits []Edit, err error) {
 	i := 0
 	for o := 0; o < len(out); {
-		if out[o] == ' ' || out[o] == 'd' || out[o] == 'a' {
+		if out[o] == ' ' || out[o] == 'd' || out[o] == 'a' || out[o] == '<' {
 			// The input may hold the same bytes by itself.
 			if loc := insertion.FindIndex(out[o:min(len(out), o+600)]); loc != nil && !bytes.HasPrefix(in[i:], out[o:o+loc[1]]) {
 				edits = append(edits, Edit{i, string(out[o : o+loc[1]])})

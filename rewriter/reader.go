@@ -260,17 +260,14 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 				}
 				i = end
 				if t.spent > spentFree {
-					if r.tire(rd, i); t.lost {
-						rd.pos = i
-						return false
-					}
+					r.tire(rd, i)
 				}
 				continue
 			case !r.fastTag(rd, k, el, i, e):
 				rd.pos = i
 				return true
 			}
-			if rd.st != stData || r.n > 1 || rd.inner.on || t.lost {
+			if rd.st != stData || r.n > 1 || rd.inner.on {
 				return false
 			}
 			i = rd.pos
@@ -285,10 +282,7 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 				r.dropEnd(rd, at)
 			}
 			if t.spent > spentFree {
-				if r.tire(rd, i); t.lost {
-					rd.pos = i
-					return false
-				}
+				r.tire(rd, i)
 			}
 		} else {
 			break
@@ -302,7 +296,7 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 // on through whole tags; of several it reads one token, so that they meet at token boundaries.
 func (r *Rewriter) stepData(rd *reader) bool {
 	in := r.in
-	fast := !rd.inner.on && !r.o.XML && !rd.tree.lost && r.sealed == notSealed
+	fast := !rd.inner.on && !r.o.XML && r.sealed == notSealed
 	if fast && r.n == 1 && !r.fastData(rd) {
 		return true
 	}

@@ -2,6 +2,7 @@ package rewriter
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/caddy-consent/caddy-consent/rules"
 )
@@ -58,8 +59,21 @@ func (r *Rewriter) seal(rd *reader, at int) {
 	for i := range r.n {
 		if o := &r.readings[i]; o == rd || o.tagAt == at && r.isSealed(o, at) {
 			o.st, o.pos, o.start, o.script = stPlaintext, max(o.pos, at), -1, scriptText{}
+			r.sealOuter(o)
 		}
 	}
+}
+
+// sealOuter ends the texts around the innermost, and around all of its character data: only Firefox goes on, in the
+// style that began last.
+func (r *Rewriter) sealOuter(rd *reader) {
+	n := max(0, len(rd.outer)-1)
+	for i := range n {
+		if f := &rd.outer[i]; !f.script {
+			r.innerStyle(f, true)
+		}
+	}
+	rd.outer = slices.Delete(rd.outer, 0, n)
 }
 
 // stepUnsure reads the text of an element that may be an HTML element or a foreign one, since nobody knows any more

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
 )
 
 // toASCII is the URL Standard's "domain to ASCII" with beStrict false (3.3).
@@ -15,7 +16,8 @@ var toASCII = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.Stric
 
 // parseHost is the URL Standard's host parser for special URLs (3.5). Where browsers differ from
 // each other, it takes the side of the one that reads a host: Chromium keeps a space (as %20) and
-// labels in ASCII that are no Punycode, and unescapes the address in brackets.
+// labels in ASCII that are no Punycode, unescapes the address in brackets, and takes a full-width percent
+// sign for one.
 func parseHost(s string) (string, urlClass) {
 	if s == "" {
 		return "", urlInvalid
@@ -33,13 +35,19 @@ func parseHost(s string) (string, urlClass) {
 			// The first run looks at some labels before they are mapped.
 			_, err = toASCII.ToASCII(mapped)
 		}
-		if err != nil {
-			if strings.IndexFunc(s, isNewer) >= 0 {
+		if err != nil || strings.IndexFunc(mapped, isForbidden) >= 0 && mapped[0] != '[' && mapped == percentDecode(mapped) {
+			if doubtful(s) {
 				return strings.ToLower(strings.TrimRight(s, ".")), urlAmbiguous
 			}
 			return "", urlInvalid
 		}
-		s = mapped
+		// Chromium looks for brackets and escapes in what came of it.
+		if strings.HasPrefix(mapped, "[") {
+			return parseIPv6(mapped)
+		}
+		if s = percentDecode(mapped); !isASCII(s) {
+			return s, urlAmbiguous
+		}
 	}
 	if strings.IndexFunc(s, isCapital) >= 0 {
 		s = made.Of("lower", s, strings.ToLower)
@@ -55,11 +63,24 @@ func parseHost(s string) (string, urlClass) {
 		return host, urlNetwork
 	}
 	host := strings.TrimRight(s, ".")
+	if host == "" && s != "" {
+		return "", urlAmbiguous // Firefox may take what follows //./ for the host
+	}
 	if host == "" {
 		return "", urlInvalid
 	}
 	return host, urlNetwork
 }
+
+// doubtful reports whether some browser may read a host in s, which is none by our tables and rules: it has characters
+// that are newer, a space, also one that a character is mapped to, or a sign that Chromium lets pass or makes another
+// character with the mark behind it.
+func doubtful(s string) bool {
+	return strings.IndexFunc(s, isNewer) >= 0 || strings.IndexFunc(s, isSign) >= 0 || strings.IndexFunc(norm.NFKC.String(s), unicode.IsSpace) >= 0
+}
+
+// isSign reports an ASCII character that names of hosts do not have.
+func isSign(r rune) bool { return r < utf8.RuneSelf && !plainHost[byte(r)] && !isCapital(r) }
 
 func isCapital(r rune) bool { return 'A' <= r && r <= 'Z' }
 
@@ -153,7 +174,7 @@ func hexDigit(c byte) byte {
 func parseIPv6(s string) (string, urlClass) {
 	s = percentDecode(s)
 	if !isASCII(s) {
-		mapped, err := toASCII.ToASCII(s)
+		mapped, err := toASCII.ToASCII(newerMapping(s))
 		if err != nil {
 			return "", urlInvalid
 		}

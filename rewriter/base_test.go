@@ -39,6 +39,7 @@ func TestTheFirstBaseCounts(t *testing.T) {
 		{"in a template, behind the first", `<base href=/shop/><template><base href=//cdn.test/></template>`, true, false},
 		{"of a scheme that is none before another host", `<base href="data:,x"><base href="javascript:x"><base href=//cdn.test/>`, false, true},
 		{"in a shadow tree", `<div><template shadowrootmode=open><base href=//cdn.test/></template></div>`, true, true},
+		{"in front of a table, behind one in it", `<table><tr><td><base href=/shop/></td></tr><base href=//cdn.test/></table>`, true, true},
 		{"in SVG", `<svg><base href=//cdn.test/></svg>`, true, true}, // for Chromium's preload scanner
 		{"in HTML in SVG", `<svg><desc><base href=//cdn.test/></desc></svg>`, false, false},
 		{"too long to hold", `<base href=//cdn.test/ title="` + strings.Repeat("x", 1000) + `">`, true, true},

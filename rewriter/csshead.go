@@ -207,7 +207,7 @@ func (c *cssText) headGiveUp(i, to int) {
 			v++
 		}
 		if v < e && schemeOf(src[v:min(e, v+64)]) != schemeData {
-			d := ambiguous("ambiguous:style-length")
+			d := ambiguous("ambiguous:import")
 			c.r.record(c.offset(v), rules.Resource{Kind: rules.KindStyle, Page: c.r.page}, d)
 			c.refuse(v, d, true)
 		}

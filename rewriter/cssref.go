@@ -143,6 +143,10 @@ func (c *cssText) passes(i, to int) bool {
 func (c *cssText) giveUp(i, to int) int {
 	st := c.st
 	if st.url == 0 {
+		if st.imported && st.head.done && i < to && c.src[i]|0x20 == 'u' { // a name that goes on behind markup
+			c.badImport(i)
+			st.imported = false
+		}
 		if !st.head.done {
 			c.headGiveUp(i, to)
 		}
@@ -163,6 +167,9 @@ func (c *cssText) giveUp(i, to int) int {
 	case !st.imported && schemeOf(v) == schemeData:
 	default:
 		d := ambiguous("ambiguous:style-length")
+		if st.imported {
+			d = ambiguous("ambiguous:import") // as what another reading finds there
+		}
 		c.r.record(c.offset(url), rules.Resource{Kind: st.ref, Page: c.r.page}, d)
 		c.refuse(url, d, st.imported)
 	}

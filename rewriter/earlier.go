@@ -200,8 +200,13 @@ func (rec *recorder) settled(r *Rewriter) {
 func (rec *recorder) end(r *Rewriter) *Earlier {
 	e := rec.e
 	rec.e = nil
-	if t := &r.readings[0].tree; e == nil || r.err != nil || r.coder != nil || t.lost || max(r.peak, t.spent) > spentFree/2 {
+	if e == nil || r.err != nil || r.coder != nil || r.sealed != notSealed || r.peak > spentFree/2 {
 		return nil
+	}
+	for i := range r.n {
+		if t := &r.readings[i].tree; t.lost || t.spent > spentFree/2 {
+			return nil
+		}
 	}
 	e.in = int(r.offset)
 	e.out = bytes.Clone(e.out) // or its size would not be what is held

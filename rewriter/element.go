@@ -408,9 +408,11 @@ func (r *Rewriter) baseElement(rd *reader) {
 		return
 	}
 	everybody := rd.live && rd.roles == everyRole && !rd.tree.hasTemplate() && !rd.tree.lost
-	if (!r.page.ValidBase(str(v)) || !everybody && !r.based) && !r.o.Policy.AllAllowed() {
+	fostered := rd.roles&trees != 0 && rd.tree.fosters()
+	if (!r.page.ValidBase(str(v)) || fostered || !everybody && !r.based) && !r.o.Policy.AllAllowed() {
 		// It counts for some readers only. At one that may not be a base browsers go on to the next, and Chromium's
-		// preload scanner without any, which takes http:host/path for a host.
+		// preload scanner without any, which takes http:host/path for a host. One that the tree builder puts in
+		// front of a table comes before those in it.
 		d := ambiguous("ambiguous:base")
 		r.record(rd.start, rules.Resource{Kind: rules.KindBase, URL: str(v), Page: r.page}, d)
 		r.block(rd, a, d)

@@ -113,10 +113,13 @@ func (r *Rewriter) innerText(rd *reader, i, n int) bool {
 	return true
 }
 
+// outerCost is what a text costs that is collected for another element, in elements looked at.
+const outerCost = 8
+
 // addInner collects character data at offset i for the elements that it belongs to.
 func (r *Rewriter) addInner(rd *reader, text []byte, i int, references bool) {
 	if i != rd.inner.seenTo { // text that goes on costs the same in one piece
-		rd.tree.spend(len(rd.outer))
+		rd.tree.spend(outerCost * len(rd.outer))
 	}
 	rd.inner.seenTo = i + len(text)
 	if r.limitInner(rd, i); !rd.inner.on {
@@ -219,7 +222,7 @@ func decodeLegacy(dst, v []byte) ([]byte, int) {
 // limitInner gives up what is held for too long, up to the byte at pos: a reference in whose midst markup or other
 // text stands, and a script with much markup in it.
 func (r *Rewriter) limitInner(rd *reader, pos int) {
-	if f := &rd.inner; f.on && r.heldTooLong(f, pos) && !r.giveUpInner(rd, f, pos) {
+	for f := &rd.inner; f.on && r.heldTooLong(f, pos) && !r.giveUpInner(rd, f, pos); {
 		rd.dropInner()
 	}
 	for i := len(rd.outer) - 1; i >= 0 && i < len(rd.outer); i-- {
@@ -285,7 +288,7 @@ func (r *Rewriter) innerCSS(f *foreignText, final bool) *cssText {
 func (r *Rewriter) innerRest(f *foreignText, n int) {
 	f.offsets = f.offsets[:len(f.src)]
 	f.hold = maxHold
-	if url := n + f.css.url; (f.css.url > 0 || !f.css.head.done) && url < len(f.src) {
+	if url := n + f.css.url; (f.css.url > 0 || f.css.imported || !f.css.head.done) && url < len(f.src) {
 		f.hold = f.base + int(f.offsets[url])
 	}
 	rest := copy(f.src, f.src[n:])
@@ -297,7 +300,7 @@ func (r *Rewriter) innerRest(f *foreignText, n int) {
 // closed, or which the end of the document has cut off.
 func (r *Rewriter) leaveInner(rd *reader) {
 	n, f := len(rd.outer), &rd.inner
-	rd.tree.spend(n)
+	rd.tree.spend(outerCost * n)
 	if r.limitInner(rd, rd.pos); !f.on || len(rd.outer) != n {
 		return // it may have been that one
 	}
@@ -310,6 +313,12 @@ func (r *Rewriter) leaveInner(rd *reader) {
 		rd.dropInner() // cut off by the end of the document: it does not run
 		return
 	}
+	r.judgeInner(rd, f)
+	rd.dropInner()
+}
+
+// judgeInner decides on the script whose text has been collected.
+func (r *Rewriter) judgeInner(rd *reader, f *foreignText) {
 	var d rules.Decision
 	switch f.kind {
 	case scriptRun:
@@ -322,7 +331,6 @@ func (r *Rewriter) leaveInner(rd *reader) {
 	if d.Action == rules.Block {
 		r.blockInner(rd, f, d)
 	}
-	rd.dropInner()
 }
 
 // blockInner makes a script whose text is collected inert.

@@ -57,6 +57,34 @@ func TestPagesTooDeepToFollow(t *testing.T) {
 	}
 }
 
+// A frameset that could still take the place of all that is open, and would take no notice of what ends the document,
+// is none.
+func TestFramesetsInATreeThatIsLost(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8", maxOpen: 5}
+	if out := rewrite(t, o, strings.Repeat("<q>", 6)+"<frameset><style><frame src=//tracker.test/a>"); !strings.Contains(out, "<"+renamePrefix+"frameset>"+sealText) {
+		t.Error(out)
+	}
+}
+
+// A script in svg that the end of a document closes is judged.
+func TestScriptsInATreeThatIsLost(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8", maxOpen: 5}
+	if out := rewrite(t, o, "<svg><script>new Image().src='//www.google-analytics.com/collect?'"+strings.Repeat("<g>", 6)); !strings.Contains(out, `<script type="text/plain"`) {
+		t.Error(out)
+	}
+}
+
+// A name behind @import is still there when it turns out to be none.
+func TestImportOfANameInSVG(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8"}
+	for _, doc := range []string{"<svg><style>4@import u&", "<svg><style>a{}@import u<g", "<svg><style>{@import u<br>1 x</style>"} {
+		want := rewrite(t, o, doc)
+		if got := rewrite(t, o, strings.Split(doc, "")...); got != want || !strings.Contains(got, "@import "+inertSheet+"u") {
+			t.Errorf("%q: got %q, want %q", doc, got, want)
+		}
+	}
+}
+
 // What a document over the common limit still holds is not booked, nor given back.
 func TestBudgetIsEvenAfterDocumentsOverIt(t *testing.T) {
 	b := NewBudget(300)

@@ -26,7 +26,11 @@ func (r *Rewriter) lockstep() bool {
 	for left := r.n; left > 0; left-- {
 		behind := -1
 		for i := range r.n {
-			if !tried[i] && (behind < 0 || r.readings[i].pos < r.readings[behind].pos) {
+			if tried[i] {
+				continue
+			}
+			rd := &r.readings[i]
+			if behind < 0 || rd.pos < r.readings[behind].pos || rd.pos == r.readings[behind].pos && rd.st == stUnsure {
 				behind = i
 			}
 		}
@@ -42,6 +46,9 @@ func (r *Rewriter) lockstep() bool {
 				return true
 			}
 			went = true
+		}
+		if rd.st == stUnsure {
+			return false // for it may end the document for all
 		}
 		if went {
 			tried, left = [maxReadings]bool{}, n
@@ -145,7 +152,7 @@ func (r *Rewriter) joinable(a, b *reader) bool {
 // splitFrameset gives the readings with and without scripting their own way where a frameset
 // begins that only the former can see.
 func (r *Rewriter) splitFrameset(rd *reader) *reader {
-	if !r.offBody || rd.roles&treeOff == 0 || rd.roles&treeOn == 0 || !rd.tree.framesetOK {
+	if rd.tree.lost || !r.offBody || rd.roles&treeOff == 0 || rd.roles&treeOn == 0 || !rd.tree.framesetOK {
 		return nil
 	}
 	c := r.fork(rd, rd.roles&(treeOff|scanOff))

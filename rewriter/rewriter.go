@@ -144,6 +144,7 @@ type Rewriter struct {
 type edit struct {
 	at            int
 	text, textEnd int32
+	head          bool // what belongs into the head: others at the same place come behind it
 }
 
 var errClosed = errors.New("rewriter: write after close")
@@ -506,7 +507,7 @@ func (r *Rewriter) insert(at int, text ...string) {
 	for i > 0 && r.edits[i-1].at > at {
 		i--
 	}
-	if i > 0 && r.edits[i-1].at == at {
+	if i > 0 && r.edits[i-1].at == at && !r.edits[i-1].head {
 		if text[0] == "" {
 			return
 		}
@@ -514,13 +515,28 @@ func (r *Rewriter) insert(at int, text ...string) {
 		r.edits = append(r.edits[:i-1], r.edits[i:]...)
 		i--
 	}
-	from := int32(len(r.arena))
+	r.insertEdit(i, edit{at: at}, text...)
+}
+
+// insertHead adds text before the byte at offset at, and before what else is inserted there.
+func (r *Rewriter) insertHead(at int, text string) {
+	i := len(r.edits)
+	for i > 0 && r.edits[i-1].at >= at {
+		i--
+	}
+	r.insertEdit(i, edit{at: at, head: true}, text)
+}
+
+// insertEdit makes e with that text the edit at index i.
+func (r *Rewriter) insertEdit(i int, e edit, text ...string) {
+	e.text = int32(len(r.arena))
 	for _, t := range text {
 		r.arena = append(r.arena, t...)
 	}
+	e.textEnd = int32(len(r.arena))
 	r.edits = append(r.edits, edit{})
 	copy(r.edits[i+1:], r.edits[i:])
-	r.edits[i] = edit{at, from, int32(len(r.arena))}
+	r.edits[i] = e
 }
 
 // hasEdit reports whether something is inserted before the byte at offset at.
@@ -529,7 +545,7 @@ func (r *Rewriter) hasEdit(at int) bool {
 	for i > 0 && r.edits[i-1].at > at {
 		i--
 	}
-	return i > 0 && r.edits[i-1].at == at
+	return i > 0 && r.edits[i-1].at == at && !r.edits[i-1].head
 }
 
 // charge books the bytes held now and reports whether the common budget has room for them.

@@ -19,9 +19,10 @@ const (
 
 // tire gives up the tree of a document that has cost more than its first at bytes may, or is too deep. Where text
 // that goes on may be of a style or a script, nothing more of the document counts. A tree of framesets goes no
-// deeper.
+// deeper, and one that is lost takes none.
 func (r *Rewriter) tire(rd *reader, at int) {
 	t := &rd.tree
+	r.limitInner(rd, at)
 	switch {
 	case t.lost || t.spent-spentFree <= spentPerByte*(r.offset+int64(at)) || t.mode >= inFrameset && !r.o.XML:
 	case r.o.XML || rd.inner.on:
@@ -58,6 +59,7 @@ func (r *Rewriter) seal(rd *reader, at int) {
 	}
 	for i := range r.n {
 		if o := &r.readings[i]; o == rd || o.tagAt == at && r.isSealed(o, at) {
+			r.limitInner(o, at)
 			o.st, o.pos, o.start, o.script = stPlaintext, max(o.pos, at), -1, scriptText{}
 			r.sealOuter(o)
 		}
@@ -68,10 +70,15 @@ func (r *Rewriter) seal(rd *reader, at int) {
 // style that began last.
 func (r *Rewriter) sealOuter(rd *reader) {
 	n := max(0, len(rd.outer)-1)
-	for i := range n {
-		if f := &rd.outer[i]; !f.script {
+	for i := range rd.outer {
+		if f := &rd.outer[i]; f.script && !r.o.XML {
+			r.judgeInner(rd, f)
+		} else if i < n {
 			r.innerStyle(f, true)
 		}
+	}
+	if rd.inner.on && rd.inner.script && !r.o.XML {
+		r.judgeInner(rd, &rd.inner)
 	}
 	rd.outer = slices.Delete(rd.outer, 0, n)
 }
@@ -80,8 +87,14 @@ func (r *Rewriter) sealOuter(rd *reader) {
 // what is open: text without markup and references is the same to all readers.
 func (r *Rewriter) stepUnsure(rd *reader) bool {
 	in, more := r.limited(rd.pos, rd.pos)
-	text := in[rd.pos:]
-	j, n := bytes.IndexByte(text, '<'), len("</")+len(rd.until)
+	text, n := in[rd.pos:], len("</")+len(rd.until)
+	from := max(rd.noEnd-rd.pos, 0)
+	j := bytes.IndexByte(text[from:], '<')
+	if j < 0 {
+		rd.noEnd = len(in)
+	} else {
+		j += from
+	}
 	switch {
 	case j >= 0 && j+n < len(text):
 		refers := (rd.el == elScript || rd.el == elStyle) && bytes.IndexByte(text[:j], '&') >= 0

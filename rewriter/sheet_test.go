@@ -42,7 +42,7 @@ func TestLongImportIsOnRecord(t *testing.T) {
 	var asked []string
 	o.Report = func(_ rules.Resource, d rules.Decision) { asked = append(asked, d.Rule) }
 	out := rewrite(t, o, strings.Split("<style>@import "+strings.Repeat("0", 60+cssMargin)+" ;</style>", "")...)
-	if !strings.Contains(out, "@import "+inertSheet+"000") || !slices.Contains(asked, "ambiguous:style-length") {
+	if !strings.Contains(out, "@import "+inertSheet+"000") || !slices.Contains(asked, "ambiguous:import") {
 		t.Errorf("%s\non record: %q", out, asked)
 	}
 }

@@ -568,7 +568,7 @@ func (r *Rewriter) putHead(rd *reader) {
 		at = rd.pos
 	}
 	r.headDone = true
-	r.insert(at, r.o.Head)
+	r.insertHead(at, r.o.Head)
 }
 
 // treeFlag reads the attribute that the tree builder asks for on some elements.

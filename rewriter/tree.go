@@ -91,12 +91,17 @@ func (t *tree) spend(n int) {
 	}
 }
 
+// fosters reports whether what does not belong into a table may be put in front of it (HTML Standard, 13.2.6.1).
+func (t *tree) fosters() bool {
+	return t.mode == inTable || t.mode == inColumnGroup || t.mode == inTableBody || t.mode == inRow
+}
+
 // exhaust has the reader give up the tree when the tag is done.
 func (t *tree) exhaust() { t.spent = math.MaxInt32 << 20 }
 
-// lose gives up the stack.
+// lose gives up the stack. A frameset may still take the place of all that is open.
 func (t *tree) lose() {
-	*t = tree{stack: t.stack[:0], formatting: t.formatting[:0], templates: t.templates[:0], mode: inBody, slow: true, lost: true, max: t.max}
+	*t = tree{stack: t.stack[:0], formatting: t.formatting[:0], templates: t.templates[:0], mode: inBody, slow: true, lost: true, framesetOK: t.framesetOK, max: t.max}
 }
 
 // maxFormat bounds the entries of one name behind the last marker in the list of active

@@ -136,6 +136,7 @@ func init() {
 func (t *tree) startSlow(tok token) placed {
 	var at placed
 	if t.lost {
+		t.odd = tok.el == elFrameset && t.framesetOK // or what ends the document would not end it
 		return at
 	}
 	if top := t.top(); top != nil {

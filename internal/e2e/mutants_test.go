@@ -124,12 +124,7 @@ func mutants(vs []*vector, n int, seed uint64) (out []*vector) {
 // Documents between the recorded ones make no browser contact a blocked host either. CONSENT_MUTANTS is how
 // many are tried, and after a comma from which seed.
 func TestMutatedVectors(t *testing.T) {
-	n, seed := 240, uint64(1)
-	if v := os.Getenv("CONSENT_MUTANTS"); v != "" {
-		count, from, _ := strings.Cut(v, ",")
-		n, _ = strconv.Atoi(count)
-		seed, _ = strconv.ParseUint(from, 10, 64)
-	}
+	n, seed := countAndSeed("CONSENT_MUTANTS", 240)
 	vs, xs := mutants(loadVectors(t), n, seed), xmlMutants(n/4, seed)
 	all := append(vs[:len(vs):len(vs)], xs...)
 	c := vectorSite(t, all)
@@ -141,6 +136,19 @@ func TestMutatedVectors(t *testing.T) {
 		f := startFirefox(t, c.addr("8080"))
 		noContacts(t, f.replay(t, visit{scripting: true}, append(vs[:len(vs)/2:len(vs)/2], xs...)))
 	})
+}
+
+// countAndSeed returns how many random cases are tried, n unless the variable says another number, and the seed that may
+// stand behind that and a comma.
+func countAndSeed(variable string, n int) (int, uint64) {
+	v := os.Getenv(variable)
+	if v == "" {
+		return n, 1
+	}
+	count, from, _ := strings.Cut(v, ",")
+	n, _ = strconv.Atoi(count)
+	seed, _ := strconv.ParseUint(from, 10, 64)
+	return n, seed
 }
 
 // noContacts fails for visits that have contacted a blocked host.

@@ -7,9 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,13 +66,7 @@ x.send(JSON.stringify(%s.map(read)));
 // Where a browser reads a third party's host, or a path of a collector on the page's own, the URL is blocked; where it
 // reads neither it is not, unless browsers differ.
 func TestURLsAsBrowsersReadThem(t *testing.T) {
-	n, seed := 20000, uint64(1)
-	if v := os.Getenv("CONSENT_URLS"); v != "" {
-		count, from, _ := strings.Cut(v, ",")
-		n, _ = strconv.Atoi(count)
-		seed, _ = strconv.ParseUint(from, 10, 64)
-	}
-	urls := randomURLs(n, seed)
+	urls := randomURLs(countAndSeed("CONSENT_URLS", 20000))
 	list, err := json.Marshal(urls)
 	bases, _ := json.Marshal(urlBases)
 	if err != nil {

@@ -88,7 +88,8 @@ const cssMargin = maxCSSName + 2*maxEscape
 func (c *cssText) read(i, to int) int {
 	final := c.final
 	for stuck := 0; stuck < 3; stuck++ {
-		limit := min(to, i+c.r.maxTag()+cssMargin)
+		// Where memory runs short the limit falls, though not behind what has been read.
+		limit := min(to, i+max(c.r.maxTag()+cssMargin, c.st.scanned, c.st.head.ahead+c.st.head.seen))
 		c.final = final && limit == to
 		n := c.scan(i, limit)
 		if limit == to {

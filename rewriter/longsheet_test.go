@@ -44,6 +44,23 @@ func TestLongReferencesInStyleSheets(t *testing.T) {
 	}
 }
 
+// Where memory runs short in the midst of a reference, it is given up there.
+func TestLongReferencesWithoutMemory(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8"}
+	for _, short := range []string{`<style>@import X//tracker.test/X</style>`, `<style>@import \</title><g>\</script><g><X\`, `<svg><style><g>@import "<svg><style>&amp;X`, `<svg><style>S@import <noscript>X`,
+		`<style>a{b:url(//tracker.test/X`, `<style>a{b:"X`, `<svg><style>a{b:url(//tracker.test/X)}</style></svg>`} {
+		doc := strings.NewReplacer("X", strings.Repeat("x", 3000), "S", strings.Repeat(" ", 3000)).Replace(short)
+		for limit := int64(100); limit < 7000; limit += 150 {
+			for _, size := range []int{100, 587, 1500} {
+				o.Budget = NewBudget(limit)
+				if out := rewrite(t, o, pieces(doc, size)...); strings.Contains(out, "url(//") || strings.Contains(out, `@import "//`) {
+					t.Errorf("%s with %d bytes in pieces of %d: left: %.60s", short, limit, size, out)
+				}
+			}
+		}
+	}
+}
+
 // In longSheets X stands for a text that is too long, S for white space and Y for a name too long to matter.
 var longSheets = []string{
 	`@import "X";a{b:url(//tracker.test/x)}`,

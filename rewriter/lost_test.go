@@ -66,6 +66,19 @@ func TestFramesetsInATreeThatIsLost(t *testing.T) {
 	}
 }
 
+// A document that is lost and short of memory is read on.
+func TestTextInATreeThatIsLostWithoutMemory(t *testing.T) {
+	budget := NewBudget(6000)
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8", maxOpen: 5, Budget: budget}
+	doc := strings.Repeat("<q>", 6) + "<title>" + strings.Repeat("x", 9000) + "</title><img src=//tracker.test/x>"
+	if out := rewrite(t, o, pieces(doc, 500)...); strings.Contains(out, "<img src") && !strings.Contains(out, sealText) {
+		t.Error(out)
+	}
+	if n := budget.Held(); n != 0 {
+		t.Errorf("%d bytes are booked", n)
+	}
+}
+
 // A script in svg that the end of a document closes is judged.
 func TestScriptsInATreeThatIsLost(t *testing.T) {
 	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8", maxOpen: 5}

@@ -55,6 +55,9 @@ func randomDocument(rnd *rand.Rand, o Options, way int) (string, Options) {
 	}
 	for range 3 + rnd.IntN(25) {
 		long := 20 + rnd.IntN(300)
+		if rnd.IntN(8) == 0 {
+			long *= 10
+		}
 		doc += strings.NewReplacer("X", strings.Repeat("x", long), "S", strings.Repeat(" ", long), "E", strings.Repeat("&lt;", long/4)).Replace(parts[rnd.IntN(len(parts))])
 	}
 	if way == 7 && rnd.IntN(2) == 0 {
@@ -105,7 +108,7 @@ func FuzzRandomDocuments(f *testing.F) {
 				t.Fatalf("in pieces of %d, flushed: %q\ngot  %q\nwant %q", size, doc, out.String(), want.out)
 			}
 		}
-		o.Budget = NewBudget(int64(rnd.IntN(3000)))
+		o.Budget = NewBudget(int64(rnd.IntN(9000)))
 		got, _ := rewriteAll(t, o, nil, pieces(doc, 1+rnd.IntN(300))...)
 		if n := o.Budget.Held(); n != 0 {
 			t.Errorf("%d bytes are booked", n)
@@ -126,7 +129,7 @@ func FuzzRandomDocuments(f *testing.F) {
 					t.Fatalf("left: %q\nin %q", l, out)
 				}
 			}
-			o.Budget = NewBudget(int64(rnd.IntN(3000)))
+			o.Budget = NewBudget(int64(rnd.IntN(9000)))
 		}
 	})
 }

@@ -66,14 +66,15 @@ func (r *Rewriter) seal(rd *reader, at int) {
 	}
 }
 
-// sealOuter ends the texts around the innermost, and around all of its character data: only Firefox goes on, in the
-// style that began last.
+// sealOuter judges the scripts and styles that the end of the document closes. Only in the style that began last
+// Firefox goes on to look for @import.
 func (r *Rewriter) sealOuter(rd *reader) {
 	n := max(0, len(rd.outer)-1)
 	for i := range rd.outer {
-		if f := &rd.outer[i]; f.script && !r.o.XML {
+		switch f := &rd.outer[i]; {
+		case f.script && !r.o.XML: // XML that ends so runs none
 			r.judgeInner(rd, f)
-		} else if i < n {
+		case !f.script && i < n:
 			r.innerStyle(f, true)
 		}
 	}
@@ -88,7 +89,7 @@ func (r *Rewriter) sealOuter(rd *reader) {
 func (r *Rewriter) stepUnsure(rd *reader) bool {
 	in, more := r.limited(rd.pos, rd.pos)
 	text, n := in[rd.pos:], len("</")+len(rd.until)
-	from := max(rd.noEnd-rd.pos, 0)
+	from := min(max(rd.noEnd-rd.pos, 0), len(text)) // memory may have run short since
 	j := bytes.IndexByte(text[from:], '<')
 	if j < 0 {
 		rd.noEnd = len(in)

@@ -54,6 +54,8 @@ var elementTests = []struct{ name, in, want string }{
 	{"a script keeps its old type by another name", `<script type=module src=§>`, `<script{js} ~type=module ~src=§>`},
 	{"every duplicate of src and type", `<script src=§ SRC=/a type=a type=module></script>`, `<script{js} ~src=§ ~SRC=/a ~type=a ~type=module></script>`},
 	{"a JSON script is not run", `<script type="application/json" src="§"></script>`, ""},
+	{"a type of spaces is no type of JavaScript's", `<script type=" " src=§></script>`, ""},
+	{"a script of no type, whatever its language", `<script language=vbscript src=§></script>`, `<script{js} language=vbscript ~src=§></script>`},
 	{"a MIME parameter is not a JavaScript type", `<script type="text/javascript;charset=utf-8" src="§"></script>`, ""},
 	{"a script delayed by an optimizer", `<script type="rocketlazyloadscript" data-rocket-src="§"></script>`, `<script{js} ~type="rocketlazyloadscript" ~data-rocket-src="§"></script>`},
 	{"a first-party script", `<script src="/x.js"></script>`, ""},
@@ -270,6 +272,29 @@ func TestInlineLoaders(t *testing.T) {
 				t.Errorf("a data block is not run: %s", data)
 			}
 		})
+	}
+}
+
+// A script runs in Chromium with any of Unicode's spaces around its type, however they are encoded.
+func TestSpacesAroundAScriptsType(t *testing.T) {
+	for charset, spaces := range map[string][]string{
+		"utf-8":     {"\v", "\u1680", "\u2003", "\u2028", "\u205f", "\u3000", "&#x2003;", "\u3000 \u2003", " &#11;"},
+		"shift_jis": {"\x81@"}, "gbk": {"\xa1\xa1"}, "gb18030": {"\x81\x36\xa3\x36"}, "big5": {"\xa1@"}, "euc-kr": {"\xa1\xa1"},
+	} {
+		o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html;charset=" + charset}
+		for _, space := range spaces {
+			for _, typ := range []string{space + "text/javascript", "text/javascript" + space, space + "Module" + space, space + "text/javascript1.5" + space} {
+				for _, doc := range []string{`" src="http://tracker.test/x.js"></script>`, `">var j=document.createElement(s);j.src='https://www.googletagmanager.com/gtm.js';</script>`} {
+					if got := rewrite(t, o, `<script type="`+typ+doc); !strings.Contains(got, `type="text/plain"`) {
+						t.Errorf("%s: left %q", charset, got)
+					}
+				}
+			}
+			doc := `<script type="` + space + `application/json` + space + `" src=http://tracker.test/x></script><script type="` + space + `" src=http://tracker.test/x></script>`
+			if got := rewrite(t, o, doc); got != doc {
+				t.Errorf("%s: %q is no script, but %q", charset, doc, got)
+			}
+		}
 	}
 }
 

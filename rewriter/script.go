@@ -2,6 +2,7 @@ package rewriter
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/caddy-consent/caddy-consent/rules"
@@ -112,7 +113,7 @@ func typeKind(v []byte) scriptKind {
 		return scriptRun
 	}
 	var low [64]byte
-	v = bytes.Trim(v, spaces)
+	v = trimType(v)
 	if len(v) > len(low) {
 		return scriptData
 	}
@@ -131,6 +132,24 @@ func typeKind(v []byte) scriptKind {
 		return scriptRun
 	}
 	return scriptData
+}
+
+// trimType takes the spaces off a type's ends: Chromium all of Unicode's, and the vertical tab. Bytes beyond
+// ASCII count as spaces in any encoding, with the "@" or digit that may be their second one.
+func trimType(v []byte) []byte {
+	const more = spaces + "\v"
+	v = bytes.Trim(v, more)
+	beyond := func(c byte) bool { return c >= 0x80 }
+	if !slices.ContainsFunc(v, beyond) {
+		return v
+	}
+	for len(v) > 0 && (beyond(v[0]) || '0' <= v[0] && v[0] <= '9' || strings.IndexByte(more+"@", v[0]) >= 0) {
+		v = v[1:]
+	}
+	if i := slices.IndexFunc(v, beyond); i >= 0 {
+		v = v[:i]
+	}
+	return bytes.TrimRight(v, more)
 }
 
 // isJavaScript reports whether t, in lower case, is a JavaScript MIME type essence (MIME Sniffing, 4.6).

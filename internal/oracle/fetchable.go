@@ -298,13 +298,11 @@ func (f *finder) script(n *html.Node, src string) {
 	if !f.scripting {
 		return
 	}
-	typ, has := value(n, "type")
-	if language, ok := value(n, "language"); !has && ok {
-		typ = "text/" + language
-	}
-	typ = strings.ToLower(strings.Trim(typ, " \t\n\f\r"))
+	typ, _ := value(n, "type")
+	untyped := typ == "" // the language is nothing to Firefox's preload scanner; a type of spaces is one
+	typ = strings.ToLower(strings.TrimSpace(typ))
 	switch {
-	case typ == "" || javaScript.MatchString(typ):
+	case untyped || javaScript.MatchString(typ):
 		for _, a := range n.Attr {
 			if a.Key == "nomodule" {
 				return

@@ -53,6 +53,8 @@ func TestOracleSeesFetches(t *testing.T) {
 	p, page := undecided(t), rules.NewPage("https", "site.test")
 	for _, doc := range []string{
 		`<script src=//cdn.aircall.io/a.js></script>`,
+		"<script type='\u2003text/javascript\v' src=//cdn.aircall.io/a.js></script>",
+		`<script language=x src=//cdn.aircall.io/a.js></script>`,
 		`<noscript><img src=//cdn.aircall.io/a.png></noscript>`,
 		`<img srcset="/a.png 1x, //cdn.aircall.io/a.png 2x">`,
 		`<p style="background:url('//cdn.aircall.io/a.png')">`,
@@ -93,6 +95,7 @@ func TestOracleSeesFetches(t *testing.T) {
 		`<img data-consent-src=//cdn.aircall.io/a.png><a href=//aircall.io>x</a>`,
 		`<style>a{content:"url(//cdn.aircall.io/a.png)"} /* url(//cdn.aircall.io/a.png) */ @namespace "https://cdn.aircall.io/";</style>`,
 		`<!-- <img src=//cdn.aircall.io/a.png> --><textarea><img src=//cdn.aircall.io/a.png></textarea>`,
+		`<script type=" " src=//cdn.aircall.io/a.js></script>`,
 		`<script type=text/plain src=//cdn.aircall.io/a.js></script><source src=//cdn.aircall.io/a.mp4><svg><a href=//cdn.aircall.io/></a></svg>`,
 		`<iframe src="data:text/html,<img src=//cdn.aircall.io%9x/a.png>"></iframe>`,
 	} {

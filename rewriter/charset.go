@@ -24,7 +24,7 @@ func (r *Rewriter) begin(first []byte, final bool) bool {
 	case bytes.HasPrefix(first, []byte("\xff\xfe")):
 		label = "utf-16le"
 	default:
-		label = headerCharset(r.o.ContentType)
+		label = HeaderCharset(r.o.ContentType)
 	}
 	if label == "" && r.o.CSS {
 		if len(first) < prescan && !final && bytes.HasPrefix([]byte(charsetRule), first[:min(len(first), len(charsetRule))]) {
@@ -42,6 +42,7 @@ func (r *Rewriter) begin(first []byte, final bool) bool {
 	if r.o.XML && !XMLCharset(r.o.ContentType, first) {
 		r.err = ErrCharset
 	}
+	r.setVeil(label)
 	switch label {
 	case "utf-16be", "utf-16le", "iso-2022-jp":
 		r.coder = newCoder(label)
@@ -84,8 +85,8 @@ type lastPage struct {
 	charset    string
 }
 
-// headerCharset returns the encoding that a Content-Type names, "" if none.
-func headerCharset(contentType string) string {
+// HeaderCharset returns the encoding that a Content-Type names, in the words of the Encoding Standard (4.2), "" if none.
+func HeaderCharset(contentType string) string {
 	i := strings.IndexByte(contentType, ';')
 	if i < 0 {
 		return ""
@@ -199,13 +200,18 @@ func documentCharset(first []byte, xml bool) string {
 // prescanOn goes on to search the first bytes, of which some have been read already, with p. An encoding
 // in which ASCII is the same counts from here on.
 func (r *Rewriter) prescanOn(p []byte) {
+	before := len(r.first)
 	r.first = append(r.first, p[:min(len(p), prescan-len(r.first))]...)
 	name := metaEncoding(r.first)
 	if name != "" || len(r.first) == prescan {
-		r.first = r.first[:0]
+		defer func() { r.first = r.first[:0] }()
 	}
 	if name == "" || lateCharset(name) {
 		return
+	}
+	if r.setVeil(name); r.veil != nil {
+		r.veil.hide(bytes.Clone(r.first[:before:before]))
+		r.veil.raw = append([]byte{}, r.buf...)
 	}
 	r.charset = name
 	r.page = r.page.WithCharset(name)

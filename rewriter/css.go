@@ -20,6 +20,7 @@ type cssState struct {
 	scanned  int        // how far the reference that is held has been read, from its first byte
 	url      int        // where its URL begins, from its first byte; 0 if none is held
 	ref      rules.Kind // what that URL would be fetched as
+	apart    int        // of what is held, how much has no backslash any more that may be half a character
 	head     cssHead    // the preload scanner's reading
 }
 
@@ -46,10 +47,11 @@ type cssText struct {
 	st      *cssState
 	final   bool // no more text follows src[:to]
 
-	dry     bool // decide only, the text is not part of the page
-	sheets  int  // depth of style sheets in data: URLs
-	blocked bool
-	first   rules.Decision
+	dry      bool // decide only, the text is not part of the page
+	doubtful bool // what is being read may have characters of two bytes in it
+	sheets   int  // depth of style sheets in data: URLs
+	blocked  bool
+	first    rules.Decision
 
 	floor    int // no name begins before this offset
 	known    int // up to here st.decl is up to date
@@ -112,6 +114,9 @@ func (c *cssText) scan(i, to int) int {
 	if c.inAttr() {
 		st.head.done = true
 	}
+	if c.doubtful = c.r.untold && !c.dry && (beyondASCII(c.before(i)) || hasBeyondASCII(c.src[i:to])); c.doubtful {
+		c.apart(i+st.apart, to)
+	}
 	pos := i + st.head.ahead // the preload scanner goes ahead, one rule at a time
 	for more := true; more; {
 		limit := to
@@ -128,7 +133,56 @@ func (c *cssText) scan(i, to int) int {
 	if st.head.ahead = 0; !st.head.done {
 		st.head.ahead = pos - i
 	}
+	st.apart = to - i
 	return i
+}
+
+// apart keeps the backslashes in src[i:to] from being the second halves of characters, in an encoding that is not
+// known. The name that one is in stays one.
+func (c *cssText) apart(i, to int) {
+	for i < to {
+		n := bytes.IndexByte(c.src[i:to], '\\')
+		if n < 0 {
+			return
+		}
+		if i += n; c.mayBeSecond(i) {
+			c.r.apart(c.offset(i), "-")
+		}
+		i++
+	}
+}
+
+// before returns the byte before src[i].
+func (c *cssText) before(i int) byte {
+	switch at := c.offset(i); {
+	case c.offsets == nil && i > 0:
+		return c.src[i-1]
+	case at < 0: // it is out, and was read before
+		return 0
+	default:
+		return c.r.before(at)
+	}
+}
+
+// mayBeSecond reports whether src[i] may be the second half of a character. Behind most letters of UTF-8's two bytes it is none
+// in any encoding: they are one character of two bytes, or two of one.
+func (c *cssText) mayBeSecond(i int) bool {
+	last := c.before(i)
+	if c.offsets != nil || last != 0x80 && (last < 0xa0 || last > 0xbf) {
+		return beyondASCII(last)
+	}
+	at := c.offset(i)
+	first := c.r.byteBefore(at, 2)
+	return first < 0xc2 || first > 0xdf || beyondASCII(c.r.byteBefore(at, 3))
+}
+
+// apartPlain does the same to what begins and ends blocks and rules in src[i:to], in which no construct is.
+func (c *cssText) apartPlain(i, to int) {
+	for ; i < to; i++ {
+		if b := c.src[i]; (b == '{' || b == '}' || b == '@') && c.mayBeSecond(i) {
+			c.r.apart(c.offset(i), " ")
+		}
+	}
 }
 
 // inAttr reports whether the text is that of a style attribute, which has no at-rules.
@@ -221,7 +275,12 @@ func (c *cssText) tokens(i, to int) int {
 			}
 			continue
 		}
-		if i = c.next(i, to); i == to {
+		plain := i
+		i = c.next(i, to)
+		if c.doubtful {
+			c.apartPlain(plain, min(i+1, to))
+		}
+		if i == to {
 			break
 		}
 		ok := true
@@ -346,6 +405,9 @@ func (c *cssText) str(first, i, to int, call bool) (int, bool) {
 		c.held(first, i+1, end)
 		return first, false
 	case !ok:
+		if st.imported {
+			c.badImport(i + 1)
+		}
 		st.mode, st.quote, st.imported = cssString, src[i], false
 		c.passed(end)
 		return end, true

@@ -76,7 +76,7 @@ func cssExpand(css string) (in, want string) {
 }
 
 func cssOptions(t testing.TB) Options {
-	return Options{Policy: policy(t, "block"), Page: rules.NewPage("http", "site.test")}
+	return Options{Policy: policy(t, "block"), Page: rules.NewPage("http", "site.test"), ContentType: "text/html; charset=utf-8"}
 }
 
 func TestStyleSheets(t *testing.T) {

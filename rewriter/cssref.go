@@ -140,8 +140,9 @@ func (c *cssText) passes(i, to int) bool {
 
 // giveUp passes a construct that is too long to hold, up to the end of the window. A URL is put
 // out of use unless it is certain what its rest cannot change.
-func (c *cssText) giveUp(i, to int) int {
+func (c *cssText) giveUp(i, to int) (n int) {
 	st := c.st
+	defer func() { st.apart = max(0, st.apart-(n-i)) }()
 	if st.url == 0 {
 		if st.imported && st.head.done && i < to && c.src[i]|0x20 == 'u' { // a name that goes on behind markup
 			c.badImport(i)
@@ -183,7 +184,7 @@ func (c *cssText) giveUp(i, to int) int {
 	if st.decl == declNone {
 		st.decl = declOther
 	}
-	n := c.resume(url, to)
+	n = c.resume(url, to)
 	if !st.head.done {
 		st.head.ahead = pos - n
 	}
@@ -197,9 +198,14 @@ const maxSheets = 4
 // quirks mode browsers read any. The URL is blocked as a whole if anything in it is.
 func (r *Rewriter) judgeSheet(at int, url []byte, sheets int) rules.Decision {
 	defer r.dropData(len(r.data))
+	defer r.setPage(r.page)
+	r.dropBase()
 	_, body, ok := r.parseData(url)
 	if !ok {
 		return rules.Decision{}
+	}
+	if !r.o.Policy.AllAllowed() && (mayBeOther(body) || mayHide(body)) {
+		return r.recordCharset(at) // whatever the URL, the element or the page around it says of its encoding
 	}
 	if sheets >= maxSheets {
 		d := ambiguous("ambiguous:nesting")

@@ -64,7 +64,7 @@ func TestEachManagerFindsItsOwnPlaceholders(t *testing.T) {
 			t.Errorf("%s: %s\ngot  %s\nwant %s", tt.manager, tt.in, got, want)
 		}
 	}
-	o := Options{Policy: p, Page: page, Dialect: dialectOf(t, "klaro", map[string]string{"hotjar": `a"b'`, "statistics": "stats"})}
+	o := Options{Policy: p, Page: page, ContentType: "text/html; charset=utf-8", Dialect: dialectOf(t, "klaro", map[string]string{"hotjar": `a"b'`, "statistics": "stats"})}
 	if got := rewrite(t, o, `<script src="`+url+`"></script>`); !strings.Contains(got, ` data-name="a&#34;b&#39;"`) {
 		t.Error(got)
 	}

@@ -173,7 +173,7 @@ func (rec *recorder) emit(r *Rewriter, hold int) {
 // settled puts a junction where the reader stands, if there may be one.
 func (rec *recorder) settled(r *Rewriter) {
 	e := rec.e
-	if r.coder != nil || r.readings[0].tree.lost || e.size+len(e.out) > maxEarlier {
+	if r.coder != nil || r.veil != nil && r.veil.halves != nil || r.readings[0].tree.lost || e.size+len(e.out) > maxEarlier {
 		rec.e = nil
 		return
 	}
@@ -182,7 +182,7 @@ func (rec *recorder) settled(r *Rewriter) {
 		last = e.junctions[n-1].in
 	}
 	// A charset in the first bytes changes what all of them mean.
-	if int(r.offset)-last < r.o.every || int(r.offset) < prescan && headerCharset(r.o.ContentType) == "" || !r.between() {
+	if int(r.offset)-last < r.o.every || int(r.offset) < prescan && HeaderCharset(r.o.ContentType) == "" || !r.between() {
 		return
 	}
 	rd := &r.readings[0]
@@ -355,6 +355,7 @@ func (r *Rewriter) part() {
 		rd.tree.spent += f.spent
 		r.n, r.begun, r.headDone, r.offBody, r.svg = 1, true, true, m.offBody, m.svg
 		r.page, r.based, r.charset = m.page, m.based, m.charset
+		r.setVeil(m.charset)
 		r.seen = r.seen[:0]
 		r.offset = int64(m.in + f.delta)
 	}

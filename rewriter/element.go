@@ -35,6 +35,23 @@ func (r *Rewriter) decide(at int, kind rules.Kind, url []byte) *rules.Decision {
 	return d
 }
 
+// decideBare decides on a URL as it is read by who knows of no base.
+func (r *Rewriter) decideBare(at int, kind rules.Kind, url []byte) *rules.Decision {
+	defer r.setPage(r.page)
+	r.dropBase()
+	return r.decide(at, kind, url)
+}
+
+// dropBase has URLs read as in documents of data: URLs.
+func (r *Rewriter) dropBase() {
+	if r.bare.page != r.page {
+		r.bare = lastPage{page: r.page, view: r.page.WithoutBase()}
+	}
+	r.page = r.bare.view
+}
+
+func (r *Rewriter) setPage(p *rules.Page) { r.page = p }
+
 // seen is a resource on record: its offset in the document, kind and URL.
 type seen struct {
 	at   int64
@@ -79,6 +96,9 @@ func (r *Rewriter) element(rd *reader) {
 			r.escapeReferences(rd.start+int(a.val.from), r.raw(rd, a))
 		}
 	}
+	if r.coder != nil && r.o.Lends != nil {
+		r.lend(rd.el)
+	}
 	switch rd.el {
 	case elScript:
 		if rd.html || rd.svg {
@@ -113,6 +133,7 @@ func (r *Rewriter) element(rd *reader) {
 	case elEmbed:
 		if rd.live {
 			r.urls(rd, rules.KindEmbed, atSrc)
+			r.urls(rd, rules.KindEmbed, atCode) // Chromium takes the later of the two
 		}
 	case elObject:
 		if rd.live {
@@ -128,7 +149,16 @@ func (r *Rewriter) element(rd *reader) {
 			if rd.roles&trees == 0 || rd.parent == elVideo || rd.parent == elAudio {
 				r.urls(rd, rules.KindMedia, atSrc)
 			}
-			r.srcsets(rd, atSrcset)
+			for _, a := range rd.attrs {
+				if a.id != atSrcset {
+					continue
+				}
+				r.srcset(rd, a)
+				// The scanner believes the first with a valid candidate, as a URL alone is for certain.
+				if !r.blank(rd, a) && !bytes.ContainsAny(bytes.Trim(r.value(rd, a), spaces), spaces+",") {
+					break
+				}
+			}
 		}
 	case elVideo:
 		if rd.html {
@@ -264,20 +294,26 @@ func (r *Rewriter) hasValue(rd *reader, id attrName, want string) bool {
 const spaces = "\t\n\f\r "
 
 // urls decides on the attribute of that name: on the first, which the tree builder believes, and
-// on the first that is not empty, which the preload scanner does for some elements.
+// on the first that is not blank, which the preload scanner does for some elements.
 func (r *Rewriter) urls(rd *reader, kind rules.Kind, id attrName) {
-	seen := false
 	for _, a := range rd.attrs {
-		if a.id != id {
-			continue
-		}
-		if a.val.empty() && !seen && rd.el != elImg {
-			seen = true
+		if a.id != id || rd.el != elImg && r.blank(rd, a) {
 			continue
 		}
 		r.url(rd, a, kind)
 		return
 	}
+}
+
+// blank reports whether an attribute's value is nothing but spaces.
+func (r *Rewriter) blank(rd *reader, a attr) bool {
+	if a.val.empty() {
+		return true
+	}
+	if c := r.raw(rd, a)[0]; class[c]&space == 0 && c != '&' {
+		return false
+	}
+	return len(bytes.Trim(r.value(rd, a), spaces)) == 0
 }
 
 // url decides on an attribute that holds one URL, and renames it if that is blocked.
@@ -403,7 +439,11 @@ func (r *Rewriter) baseElement(rd *reader) {
 		return
 	}
 	v := r.value(rd, a)
-	if d := r.decide(rd.start, rules.KindBase, v); d.Action == rules.Block {
+	d := r.decide(rd.start, rules.KindBase, v)
+	if d.Action != rules.Block && !d.Unclassified && r.depth > 0 && r.o.ContentType == "" {
+		d = r.decideBare(rd.start, rules.KindBase, v) // Chromium's preload scanner reads it against about:srcdoc
+	}
+	if d.Action == rules.Block {
 		r.block(rd, a, *d)
 		return
 	}
@@ -433,9 +473,18 @@ func (r *Rewriter) metaElement(rd *reader) {
 	if !ok {
 		return
 	}
-	if url := RefreshURL(r.value(rd, a)); len(url) > 0 {
-		if d := r.judge(rd.start, rules.KindNavigation, url); d.Action == rules.Block {
+	v := r.value(rd, a)
+	url, loose := RefreshURL(v), LooseRefreshURL(v)
+	if bytes.Equal(url, loose) {
+		loose = nil
+	}
+	for _, u := range [...][]byte{url, loose} {
+		if len(u) == 0 {
+			continue
+		}
+		if d := r.judge(rd.start, rules.KindNavigation, u); d.Action == rules.Block {
 			r.block(rd, a, *d)
+			return
 		}
 	}
 }

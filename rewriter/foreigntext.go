@@ -326,7 +326,7 @@ func (r *Rewriter) judgeInner(rd *reader, f *foreignText) {
 	case scriptMap:
 		d = r.findURL(f.base, rules.KindScript, f.src)
 	case scriptRules:
-		d = r.findURL(f.base, rules.KindPrefetch, f.src)
+		d = r.speculation(f.base, f.src)
 	}
 	if d.Action == rules.Block {
 		r.blockInner(rd, f, d)

@@ -98,7 +98,7 @@ func FuzzParts(f *testing.F) {
 // The hostile documents of public suites come out the same in any chunks: short ones cut at every
 // place, long ones at random.
 func TestSuites(t *testing.T) {
-	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test")}
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8"}
 	docs := shared.Documents(t)
 	for _, v := range shared.Vectors(t) {
 		docs["vectors/"+v.ID] = string(v.Body)
@@ -150,7 +150,7 @@ func inPieces(doc string, size int) iter.Seq[string] {
 // Rewriters work side by side with one policy, one page and one budget, as those of a server do, and
 // give what each gives alone.
 func TestRewritersSideBySide(t *testing.T) {
-	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), Budget: NewBudget(1 << 20)}
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8", Budget: NewBudget(1 << 20)}
 	var want []string
 	for _, tt := range elementTests {
 		want = append(want, rewrite(t, o, expand(tt.in, "")))

@@ -9,7 +9,7 @@ import (
 
 // linkElement decides on the references of a link by what its rel makes of them. Of duplicates the
 // tree builder believes the first. The preload scanner believes the last rel and as, and the first
-// href that is not empty.
+// href that is not blank, or the last of an image's preload.
 func (r *Rewriter) linkElement(rd *reader) {
 	var first, last kindSet
 	rels, as := 0, rules.Kind(0)
@@ -33,12 +33,12 @@ func (r *Rewriter) linkElement(rd *reader) {
 	var d rules.Decision
 	href, srcset, blocked := false, false, false
 	for _, a := range rd.attrs {
-		if a.val.empty() {
+		if a.id != atHref && a.id != atImageSrcset || r.blank(rd, a) {
 			continue
 		}
 		switch a.id {
 		case atHref:
-			if !href {
+			if !href || !blocked && kinds&(1<<preload) != 0 {
 				href = true
 				if b := r.anyKind(rd.start, kinds, as, r.value(rd, a)); b != nil {
 					d, blocked = *b, true
@@ -78,10 +78,15 @@ func (r *Rewriter) anyKind(at int, kinds kindSet, as rules.Kind, url []byte) *ru
 		}
 		d := &r.decision
 		switch {
-		case k == rules.KindStyle && schemeOf(url) == schemeData:
+		case (k == rules.KindStyle || k == preload) && schemeOf(url) == schemeData: // Firefox reads a sheet that is only preloaded
 			*d = r.judgeSheet(at, url, 0)
 		case k == rules.KindScript: // a module in a data: URL loads what it imports
 			d = r.judge(at, kind, url)
+		case k == rules.KindHint && bytes.IndexByte(url, ':') >= 0 && !bytes.Contains(url, []byte("://")):
+			// The preload scanner connects to the host in http:host whatever the base, if it has seen no base element.
+			if d = r.decide(at, kind, url); d.Action != rules.Block && !d.Unclassified {
+				d = r.decideBare(at, kind, url)
+			}
 		default:
 			d = r.decide(at, kind, url)
 		}

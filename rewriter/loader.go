@@ -18,7 +18,11 @@ const (
 // host backwards, since what precedes the host may be computed ('https://ssl' or 'http://www'
 // before '.google-analytics.com/ga.js').
 func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
-	fetches := unknown
+	return r.findReference(at, text, unknown)
+}
+
+// findReference is findLoader for a script of which it may be known whether it has means to fetch.
+func (r *Rewriter) findReference(at int, text []byte, fetches answer) rules.Decision {
 	var unclassified rules.Decision
 	run := pathRun{text: text}
 	spent := 0
@@ -70,7 +74,7 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 		}
 		ref := last.ref
 		spent += len(ref)
-		res := rules.Resource{Kind: rules.KindInlineScript, URL: str(ref), Page: r.page}
+		res := rules.Resource{Kind: rules.KindInlineScript, URL: str(ref), Page: r.network}
 		var d rules.Decision
 		if !again {
 			d = r.o.Policy.Decide(res)
@@ -110,7 +114,7 @@ func (r *Rewriter) findLoader(at int, text []byte) rules.Decision {
 	}
 	if unclassified.Unclassified && canFetch(text) == yes {
 		r.plain = append(append(r.plain, "//"...), unclassified.Host...)
-		r.record(at, rules.Resource{Kind: rules.KindInlineScript, URL: str(r.plain[base:]), Page: r.page}, unclassified)
+		r.record(at, rules.Resource{Kind: rules.KindInlineScript, URL: str(r.plain[base:]), Page: r.network}, unclassified)
 		r.plain = r.plain[:base]
 	}
 	return rules.Decision{}

@@ -33,6 +33,19 @@ func TestCanFetch(t *testing.T) {
 	}
 }
 
+// A base without a host does not hide a loader, nor does a document of a data: URL.
+func TestLoadersBehindABaseWithoutAHost(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test")}
+	loader := `new Image().src='https://static.hotjar.com/x.js'`
+	for _, doc := range []string{`<script>` + loader + `</script>`, `<img src=/a onerror="` + loader + `">`, `<iframe src="data:text/html,<script>` + loader + `</script>"></iframe>`} {
+		for _, base := range []string{"", "<base href=about:blank>", "<base href=blob:x>"} {
+			if out := rewrite(t, o, base+doc); !strings.Contains(out, "hotjar.com\"") {
+				t.Errorf("the loader is kept: %s", out)
+			}
+		}
+	}
+}
+
 // A host that nobody knows is reported once, by its first script, however its slashes are written.
 func TestUnknownLoadersAreReportedOnce(t *testing.T) {
 	for _, tt := range []struct{ name, script, want string }{
@@ -113,7 +126,7 @@ func BenchmarkWorstScript(b *testing.B) {
 
 // A handler is read as the browser decodes it, however many hosts stand in it.
 func TestHandlersWithCharacterReferences(t *testing.T) {
-	o := Options{Policy: policy(t, "block_active"), Page: rules.NewPage("https", "site.test")}
+	o := Options{Policy: policy(t, "block_active"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8"}
 	for _, tt := range []struct{ name, value string }{
 		{"a reference in the URL", `this.onerror=null;this.src='https://www.google-analytics.com/collect?a=1&amp;b=2'`},
 		{"a host of its own before", `var a='//x.test/1?a&amp;b/';new Image().src='//www.google-analytics.com/collect?a'`},

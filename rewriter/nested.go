@@ -62,13 +62,13 @@ func (r *Rewriter) nested(doc []byte, contentType string, at int) *Rewriter {
 	r.childAt, r.refused = at, rules.Decision{}
 	n.Reset(nil, Options{Policy: r.o.Policy, Page: r.page, Report: n.o.Report, MaxTag: len(doc) + 1, MaxScript: len(doc) + 1, maxOpen: r.o.maxOpen,
 		ContentType: contentType, XML: strings.Contains(contentType, "xml")})
-	n.depth = r.depth + 1
+	n.depth, n.network = r.depth+1, r.network
 	n.ended = true
 	if contentType != "" {
 		n.take(doc, true)
 		return n
 	}
-	n.in, n.begun = doc, true
+	n.in, n.begun, n.charset, n.untold = doc, true, r.charset, r.untold
 	n.readings[0].tree.quirks = false // HTML Standard, 4.8.5: an iframe srcdoc document
 	n.run()
 	return n
@@ -135,10 +135,19 @@ func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision
 		return d
 	}
 	if kind == rules.KindScript {
+		if mayBeOther(body) && !r.o.Policy.AllAllowed() {
+			return r.recordCharset(at)
+		}
 		return r.findLoader(at, body)
 	}
+	defer r.setPage(r.page)
+	r.dropBase()
 	switch {
 	case strings.Contains(media, "html"), strings.Contains(media, "xml"):
+	case strings.Contains(media, "xsl"): // HTML to Chromium, XML before it gave up XSLT
+		if r.nested(body, "text/xml"+head[len(media):], at); r.refused.Action == rules.Block {
+			return r.refused
+		}
 	default:
 		return rules.Decision{}
 	}
@@ -217,5 +226,9 @@ func (r *Rewriter) judgeJavaScript(at int, url []byte) rules.Decision {
 	defer r.dropData(len(r.data))
 	n := len(r.data)
 	r.data = unescapePercent(r.data, url)
-	return r.findLoader(at, r.data[n:])
+	fetches := unknown
+	if bytes.IndexByte(r.data[n:], '<') >= 0 {
+		fetches = yes // a string that is its value is a document
+	}
+	return r.findReference(at, r.data[n:], fetches)
 }

@@ -243,28 +243,31 @@ func TestFlushedDocumentsNameTheirEncoding(t *testing.T) {
 		{"an XML declaration", `<?xml encoding="iso-2022-jp"?><img src=//t.test>`, " ambiguous:late-charset|t.test unclassified"},
 		{"an XML declaration of another", `<?xml encoding="utf-8"?><img src=//t.test>`, "t.test unclassified"},
 		{"UTF-16", utf16, "t.test unclassified"},
+		{"characters of two bytes", "<!DOCTYPE html><meta charset=gbk>\x81<style>a{b:\"\x81\\\"; c:url(//t.test)}/*\"*/</style>", "t.test unclassified"},
 	} {
-		var got []string
-		var out bytes.Buffer
-		r := New(&out, Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), Report: func(_ rules.Resource, d rules.Decision) {
-			got = append(got, d.Host+" "+d.Rule)
-		}})
-		for i := range len(tt.doc) {
-			if _, err := r.Write([]byte(tt.doc[i : i+1])); err != nil {
+		for _, framed := range []bool{false, true} {
+			o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), Framed: framed}
+			var got []string
+			var out bytes.Buffer
+			o.Report = func(_ rules.Resource, d rules.Decision) { got = append(got, d.Host+" "+d.Rule) }
+			r := New(&out, o)
+			for i := range len(tt.doc) {
+				if _, err := r.Write([]byte(tt.doc[i : i+1])); err != nil {
+					t.Fatal(err)
+				}
+				if err := r.Flush(); err != nil {
+					t.Fatal(err)
+				}
+				if i == len("<!DOCTYPE html>") && strings.HasPrefix(tt.doc, "<!D") && out.Len() < i {
+					t.Errorf("%s: %d of %d bytes have left", tt.name, out.Len(), i)
+				}
+			}
+			if err := r.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if err := r.Flush(); err != nil {
-				t.Fatal(err)
+			if s := strings.Join(got, "|"); s != tt.want {
+				t.Errorf("%s: %s, want %s", tt.name, s, tt.want)
 			}
-			if i == len("<!DOCTYPE html>") && strings.HasPrefix(tt.doc, "<!D") && out.Len() < i {
-				t.Errorf("%s: %d of %d bytes have left", tt.name, out.Len(), i)
-			}
-		}
-		if err := r.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if s := strings.Join(got, "|"); s != tt.want {
-			t.Errorf("%s: %s, want %s", tt.name, s, tt.want)
 		}
 	}
 }

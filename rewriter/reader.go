@@ -522,6 +522,9 @@ func (r *Rewriter) stepUntil(rd *reader, mark string) bool {
 func (r *Rewriter) stepCDATA(rd *reader) bool {
 	from := rd.pos
 	found := r.stepUntil(rd, "]]>")
+	if end := rd.pos - len("]]>"); found && r.untold && beyondASCII(r.before(end)) {
+		r.apart(end, " ")
+	}
 	if rd.inner.on {
 		to := rd.pos
 		if found {

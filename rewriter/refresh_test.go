@@ -39,6 +39,33 @@ func TestRefreshURL(t *testing.T) {
 	}
 }
 
+func TestLooseRefreshURL(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"0;url=/a", "/a"},
+		{" \n0 , URL = /a ", "/a"},
+		{"0", ""},
+		{"5; ", ""},
+		{"0url=/a", ""},
+		{";url=/a", ""},
+		{"url=/a", ""},
+		{"0\v;url=/a", "/a"},
+		{"\u20030.5\u3000;url=\u2003/a\u2003", "/a"},
+		{"0\u2003\f/a", "/a"},
+		{"0;\u2003url=/a", "url=/a"},
+		{"0;url='/a'b'", "/a'b"},
+		{"0;url='/a\"b", "/a\"b"},
+		{"0;url='", ""},
+		{"0;url=''/a", "'/a"},
+		{"0;url='\u2003/a\u2003'", "/a"},
+		{"\x81@0;url=\x81@//a.test\x81@", "//a.test"},
+		{"0;url=\x81\x36\xa6\x31//a.test\x81\x36\xa6\x31", "//a.test"},
+	} {
+		if got := string(LooseRefreshURL([]byte(tt.in))); got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}
+
 // refresh is the standard's algorithm, step by step (HTML Standard, 4.2.5.3, "shared declarative
 // refresh steps").
 func refresh(input string) string {

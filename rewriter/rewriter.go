@@ -46,12 +46,19 @@ type Options struct {
 	// ContentType is the response's Content-Type, from which the encoding is read if it names one.
 	ContentType string
 
-	// XML says that browsers read the document by the rules of XML: application/xhtml+xml,
-	// application/xml, text/xml and image/svg+xml.
+	// XML says that browsers read the document by the rules of XML: application/xhtml+xml, application/xml, text/xml,
+	// image/svg+xml and others, of which some read one and some another; and XSLT style sheets.
 	XML bool
 
 	// CSS says that the document is a style sheet.
 	CSS bool
+
+	// Framed says that a page may show the document in a frame. Chromium reads one that names no encoding in that of
+	// the page around it, which may be UTF-16 or ISO-2022-JP; browsers do so with style sheets, too.
+	Framed bool
+
+	// Lends, if not nil, is called at each frame in a document in such an encoding, before it is written.
+	Lends func()
 
 	// Report is called for every blocked resource and for every kept one that no rule knows.
 	// The strings of both values are valid only during the call.
@@ -89,15 +96,20 @@ type Options struct {
 
 // Rewriter rewrites one document. It starts no goroutine and is not safe for concurrent use.
 type Rewriter struct {
-	dst  io.Writer
-	o    Options
-	page *rules.Page // with the base in force
+	dst     io.Writer
+	o       Options
+	page    *rules.Page // with the base in force
+	network *rules.Page // a page whose base has a host, for hosts in scripts
 
 	begun   bool // the encoding is settled
 	charset string
 	coder   *coder
+	veil    *veil
+	untold  bool    // browsers may take any encoding, and something may be blocked
+	prev    [3]byte // before the window, the last one first
 	last    lastPage
-	first   []byte // of a document that was flushed before they named its encoding
+	bare    lastPage // without its base
+	first   []byte   // of a document that was flushed before they named its encoding
 
 	in    []byte // the window: held bytes followed by the newest chunk
 	buf   []byte // backing of held bytes
@@ -171,13 +183,13 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 	if o.maxOpen == 0 {
 		o.maxOpen = maxOpen
 	}
-	r.dst, r.o, r.page = dst, o, o.Page
+	r.dst, r.o, r.page, r.network = dst, o, o.Page, o.Page
 	r.in, r.buf = nil, trimLarge(r.buf)
 	r.out, r.arena, r.scratch, r.plain, r.data = trim(r.out), trim(r.arena), trim(r.scratch), trim(r.plain), trim(r.data)
 	if r.edits = r.edits[:0]; cap(r.edits) > maxPooled/16 {
 		r.edits = nil
 	}
-	r.based, r.sealed, r.begun, r.charset, r.coder = false, notSealed, false, "", nil
+	r.based, r.sealed, r.begun, r.charset, r.coder, r.veil, r.untold, r.prev = false, notSealed, false, "", nil, nil, false, [3]byte{}
 	r.readings[0].tree.max = o.maxOpen
 	r.readings[0].reset(false)
 	if o.XML {
@@ -253,7 +265,7 @@ func (r *Rewriter) Write(p []byte) (int, error) {
 			n = min(n, max(1, r.o.every/4))
 		}
 		// Else a place to meet would be passed, or bytes decoded twice.
-		inPlace := r.follow.e == nil && r.begun && r.coder == nil && len(r.first) == 0
+		inPlace := r.follow.e == nil && r.begun && r.coder == nil && r.veil == nil && len(r.first) == 0
 		if len(r.buf) > 0 && inPlace {
 			n = min(n, len(r.buf)+r.o.completing)
 		}
@@ -286,22 +298,29 @@ func (r *Rewriter) take(p []byte, final bool) {
 		r.run()
 		return
 	}
+	if len(r.first) > 0 {
+		r.prescanOn(p)
+	}
+	if r.taken.e != nil && (r.untold || !r.begun) && mayBeOther(p) {
+		r.taken.e = nil // it is another document in a frame
+	}
+	if r.veil != nil {
+		r.takeVeiled(p)
+		return
+	}
 	r.in = p
 	if len(r.buf) > 0 {
 		r.buf = append(room(r.buf, len(p)), p...)
 		r.in = r.buf
 	}
-	if r.begun {
-		if len(r.first) > 0 {
-			r.prescanOn(p)
-		}
-		r.run()
-		return
+	if r.begun || r.begin(r.in, final) {
+		r.read(final)
 	}
-	if !r.begin(r.in, final) {
-		return
-	}
-	if r.coder == nil {
+}
+
+// read reads the window, of which nothing has been read if there is a view of it since now.
+func (r *Rewriter) read(final bool) {
+	if r.coder == nil && r.veil == nil {
 		r.run()
 		return
 	}
@@ -323,15 +342,10 @@ func (r *Rewriter) Flush() error {
 	if r.err == nil && !r.begun && len(r.buf) >= len("<\x00?\x00x\x00") && !(bytes.HasPrefix(r.buf, []byte(xmlDeclaration)) && bytes.IndexByte(r.buf, '>') < 0) {
 		r.in = r.buf
 		r.begin(r.in, true)
+		first := bytes.Clone(r.in)
+		r.read(false)
 		if r.charset == "" && !r.o.CSS {
-			r.first = append(r.first, r.in...)
-		}
-		if r.coder == nil {
-			r.run()
-		} else {
-			first := append([]byte(nil), r.in...)
-			r.buf = r.buf[:0]
-			r.take(first, false)
+			r.first = append(r.first, first...)
 		}
 		r.settle(0)
 	}
@@ -399,6 +413,12 @@ func (r *Rewriter) settle(again int) int {
 	}
 	if hold > 0 || r.ended && r.coder != nil {
 		r.emit(hold)
+		for i := max(0, hold-3); i < hold; i++ {
+			r.prev = [3]byte{r.in[i], r.prev[0], r.prev[1]}
+		}
+		if v := r.veil; v != nil && v.raw != nil {
+			v.raw = append(v.raw[:0], v.raw[hold:]...)
+		}
 		for i := range r.n {
 			r.readings[i].shift(hold)
 		}
@@ -418,7 +438,11 @@ func (r *Rewriter) settle(again int) int {
 	} else {
 		r.buf = append(r.buf, rest...)
 	}
-	if r.charge(len(r.buf)) || r.squeezed {
+	held := len(r.buf)
+	if r.veil != nil {
+		held += len(r.veil.raw)
+	}
+	if r.charge(held) || r.squeezed {
 		return 0
 	}
 	// The common budget is used up: what is held is decided now, as if it were over its own limit.
@@ -444,7 +468,7 @@ func (r *Rewriter) emit(hold int) {
 		r.taken.emit(r, hold)
 	}
 	if len(r.edits) == 0 || r.edits[0].at >= hold {
-		_, r.err = r.dst.Write(r.in[:hold])
+		_, r.err = r.dst.Write(r.bytes()[:hold])
 		r.moveEdits(0, hold)
 		return
 	}
@@ -466,17 +490,17 @@ func (r *Rewriter) emit(hold int) {
 
 // parts calls f with the parts of in[:hold] and what is inserted between them, and returns the number of edits.
 func (r *Rewriter) parts(hold int, f func([]byte)) (n int) {
-	from := 0
+	from, in := 0, r.bytes()
 	for _, e := range r.edits {
 		if e.at >= hold {
 			break
 		}
-		f(r.in[from:e.at])
+		f(in[from:e.at])
 		f(r.arena[e.text:e.textEnd])
 		from = e.at
 		n++
 	}
-	f(r.in[from:hold])
+	f(in[from:hold])
 	return n
 }
 

@@ -36,11 +36,11 @@ func (r *Rewriter) scriptElement(rd *reader) {
 	for _, a := range rd.attrs {
 		switch a.id {
 		case atSrc:
-			// The tree builder believes the first, the scanner the first that is not empty.
+			// The tree builder believes the first, the scanner the first that is not blank.
 			if external || rd.svg && !rd.live {
 				continue
 			}
-			if a.val.empty() {
+			if r.blank(rd, a) {
 				empty = true
 				continue
 			}
@@ -139,14 +139,13 @@ func typeKind(v []byte) scriptKind {
 func trimType(v []byte) []byte {
 	const more = spaces + "\v"
 	v = bytes.Trim(v, more)
-	beyond := func(c byte) bool { return c >= 0x80 }
-	if !slices.ContainsFunc(v, beyond) {
+	if !slices.ContainsFunc(v, beyondASCII) {
 		return v
 	}
-	for len(v) > 0 && (beyond(v[0]) || '0' <= v[0] && v[0] <= '9' || strings.IndexByte(more+"@", v[0]) >= 0) {
+	for len(v) > 0 && (beyondASCII(v[0]) || '0' <= v[0] && v[0] <= '9' || strings.IndexByte(more+"@", v[0]) >= 0) {
 		v = v[1:]
 	}
-	if i := slices.IndexFunc(v, beyond); i >= 0 {
+	if i := slices.IndexFunc(v, beyondASCII); i >= 0 {
 		v = v[:i]
 	}
 	return bytes.TrimRight(v, more)
@@ -304,7 +303,7 @@ func (r *Rewriter) scriptEnd(rd *reader, to int) {
 	case scriptMap:
 		d = r.findURL(s.from, rules.KindScript, text)
 	case scriptRules:
-		d = r.findURL(s.from, rules.KindPrefetch, text)
+		d = r.speculation(s.from, text)
 	}
 	if d.Action == rules.Block {
 		r.blockScript(rd, d)
@@ -313,6 +312,9 @@ func (r *Rewriter) scriptEnd(rd *reader, to int) {
 
 // findURL decides on every string of a JSON text that is a URL with a host.
 func (r *Rewriter) findURL(at int, kind rules.Kind, text []byte) rules.Decision {
+	if r.untold && mayHideQuote(text) {
+		return r.recordCharset(at)
+	}
 	for {
 		i := bytes.IndexByte(text, '"')
 		if i < 0 {
@@ -332,14 +334,41 @@ func (r *Rewriter) findURL(at int, kind rules.Kind, text []byte) rules.Decision 
 			r.plain = unescapeJSON(r.plain[:0], v)
 			v = r.plain
 		}
-		if bytes.Contains(v, []byte("//")) || bytes.Contains(v, []byte(`\\`)) {
-			if d := r.decide(at, kind, v); d.Action == rules.Block {
+		if u := r.withHost(v); u != nil {
+			if d := r.decide(at, kind, u); d.Action == rules.Block {
 				return *d
 			}
 		}
 		text = text[min(j+1, len(text)):]
 	}
 }
+
+// withHost returns v if it may name a host, nil if not. An import map's addresses are parsed without a base, so that no
+// slashes are needed behind a scheme.
+func (r *Rewriter) withHost(v []byte) []byte {
+	if bytes.Contains(v, []byte("//")) || bytes.Contains(v, []byte(`\\`)) {
+		return v
+	}
+	plain := r.host[:0] // as the URL Standard reads it
+	for _, c := range v {
+		if c != '\t' && c != '\n' && c != '\r' && (c > ' ' || len(plain) > 0) {
+			plain = append(plain, c)
+		}
+	}
+	r.host = plain
+	if len(plain) > 1 && isSlash(plain[0]) && isSlash(plain[1]) {
+		return plain
+	}
+	for _, scheme := range [...]string{"http:", "https:"} {
+		if n := len(scheme); len(plain) > n && equalFold(plain[:n], scheme) {
+			r.host = slices.Insert(plain, n, '/', '/')
+			return r.host
+		}
+	}
+	return nil
+}
+
+func isSlash(c byte) bool { return c == '/' || c == '\\' }
 
 // unescapeJSON appends v without the escapes that a URL in a JSON string can have.
 func unescapeJSON(out, v []byte) []byte {
@@ -357,6 +386,8 @@ func unescapeJSON(out, v []byte) []byte {
 			}
 		case 'n', 'r', 't':
 			out = append(out, '\n')
+		case 'b', 'f':
+			out = append(out, ' ')
 		default:
 			out = append(out, v[i])
 		}

@@ -306,6 +306,8 @@ func localName(name []byte) []byte {
 	return name
 }
 
+var keyImport, keyInclude = keyOf([]byte("import")), keyOf([]byte("include"))
+
 // placeXML acts on a start tag of an XML document.
 func (r *Rewriter) placeXML(rd *reader) {
 	rd.html, rd.live, rd.svg = true, true, true
@@ -318,6 +320,9 @@ func (r *Rewriter) placeXML(rd *reader) {
 		}
 	}
 	r.element(rd)
+	if rd.key == keyImport || rd.key == keyInclude { // of an XSLT style sheet
+		r.urls(rd, rules.KindStyle, atHref)
+	}
 	if !rd.slash && (rd.el == elStyle || rd.el == elScript) {
 		r.enterInner(rd)
 	}

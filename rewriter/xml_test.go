@@ -13,6 +13,7 @@ func TestXMLDocuments(t *testing.T) {
 	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("http", "site.test"), ContentType: "application/xhtml+xml; charset=utf-8", XML: true}
 	for _, tt := range []struct{ name, in, want string }{
 		{"a script", `<html><script src="§"></script><script src="§"/></html>`, `<html><script{js} ~src="§"></script><script{js} ~src="§"/></html>`},
+		{"an XSLT style sheet's import", `<xsl:stylesheet><xsl:import href="§"/><xsl:include href="/x"></xsl:include></xsl:stylesheet>`, `<xsl:stylesheet><xsl:import{} ~href="§"/><xsl:include href="/x"></xsl:include></xsl:stylesheet>`},
 		{"an entity in a URL", `<!DOCTYPE a [<!ENTITY e "tracker.test">]><html><img src="//&e;/x.png"/></html>`,
 			`<!DOCTYPE a [<!ENTITY e "tracker.test">]><html><img{} ~src="//&amp;e;/x.png"/></html>`},
 		{"an entity in another attribute", `<!DOCTYPE a [<!ENTITY e "stylesheet">]><html><link rel="&e;" href="§" title="&e;"/></html>`,

@@ -154,6 +154,17 @@ func (p *Page) withBase(url string) *Page {
 	return &q
 }
 
+// WithoutBase returns the page as what stands in a data: URL is read: http:host/path names a host, as it does not
+// against a base of that scheme. What else is relative reaches nobody there, and is read as if it did.
+func (p *Page) WithoutBase() *Page {
+	if p.baseScheme == "data" {
+		return p
+	}
+	q := *p
+	q.baseClass, q.baseScheme = urlNetwork, "data"
+	return &q
+}
+
 // ValidBase reports whether url may be a document's base: it can be parsed against the page's address, and its
 // scheme is not data or javascript (HTML Standard, 4.2.3).
 func (p *Page) ValidBase(url string) bool {

@@ -210,6 +210,24 @@ func TestReferencesAreResolvedAgainstTheBase(t *testing.T) {
 	}
 }
 
+// In a data: URL a scheme is followed by a host; what else is relative is read against the page's base.
+func TestReferencesWithoutABase(t *testing.T) {
+	for _, base := range []string{"", "/a/", "about:blank"} {
+		p := NewPage("http", "site.test").WithBase(base).WithoutBase()
+		for ref, want := range map[string]string{"http:tracker.test/x": "tracker.test", "https:/tracker.test/": "tracker.test", "//tracker.test/x": "tracker.test", "http://tracker.test/": "tracker.test"} {
+			if host, _, _ := reaches(p, ref); host != want {
+				t.Errorf("%q behind the base %q reaches %q, want %q", ref, base, host, want)
+			}
+		}
+		if p.WithoutBase() != p {
+			t.Errorf("base %q: the same page without a base is made again", base)
+		}
+	}
+	if host, path, _ := reaches(NewPage("http", "site.test").WithoutBase().WithBase("http://site.test/b/"), "http:x"); host != "site.test" || path != "/b/x" {
+		t.Errorf("a base in it does not count: %s%s", host, path)
+	}
+}
+
 func TestTheEncodingOfThePageDecidesOnBytesInAHost(t *testing.T) {
 	page := NewPage("https", "site.test")
 	for _, tt := range []struct{ name, charset, ref, want string }{

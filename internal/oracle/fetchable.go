@@ -185,7 +185,7 @@ func (f *finder) candidates(n *html.Node, name string) {
 // element looks at what an element fetches, by the HTML Standard's own lists.
 func (f *finder) element(n *html.Node) {
 	if v, ok := value(n, "style"); ok {
-		f.css(n, v)
+		f.declarations(n, v)
 	}
 	switch n.Namespace {
 	case "svg":
@@ -271,7 +271,7 @@ func (f *finder) svg(n *html.Node) {
 	for _, a := range n.Attr {
 		switch a.Key {
 		case "fill", "stroke", "filter", "mask", "clip-path", "marker-start", "marker-mid", "marker-end", "cursor":
-			f.css(n, a.Val)
+			f.declarations(n, a.Val)
 		}
 	}
 	switch n.Data {
@@ -404,11 +404,17 @@ var (
 	refresh    = regexp.MustCompile(`(?i)^\s*(?:\d[\d.]*|\.[\d.]*)(?:\s*[;,]\s*|\s+)(?:url\s*=\s*)?["']?([^"']+)`)
 )
 
-func (f *finder) css(n *html.Node, text string) {
-	urls, imports := references(text)
+// declarations looks at what may stand in a style attribute, in which an @import is none.
+func (f *finder) declarations(n *html.Node, text string) {
+	urls, _ := references(text)
 	for _, u := range urls {
 		f.fetch(n, rules.KindImage, u)
 	}
+}
+
+func (f *finder) css(n *html.Node, text string) {
+	f.declarations(n, text)
+	_, imports := references(text)
 	for _, u := range imports {
 		f.fetch(n, rules.KindStyle, u)
 		f.data(n, u)

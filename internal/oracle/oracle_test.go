@@ -95,6 +95,7 @@ func TestOracleSeesFetches(t *testing.T) {
 		`<img data-consent-src=//cdn.aircall.io/a.png><a href=//aircall.io>x</a>`,
 		`<style>a{content:"url(//cdn.aircall.io/a.png)"} /* url(//cdn.aircall.io/a.png) */ @namespace "https://cdn.aircall.io/";</style>`,
 		`<!-- <img src=//cdn.aircall.io/a.png> --><textarea><img src=//cdn.aircall.io/a.png></textarea>`,
+		`<p style='@import "//cdn.aircall.io/a.css"'>`,
 		`<script type=" " src=//cdn.aircall.io/a.js></script>`,
 		`<script type=text/plain src=//cdn.aircall.io/a.js></script><source src=//cdn.aircall.io/a.mp4><svg><a href=//cdn.aircall.io/></a></svg>`,
 		`<iframe src="data:text/html,<img src=//cdn.aircall.io%9x/a.png>"></iframe>`,

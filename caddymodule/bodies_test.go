@@ -20,6 +20,8 @@ func TestBodiesOfEveryKind(t *testing.T) {
 		{"an AMP page", `<!DOCTYPE html><html amp><amp-pixel src="x"></amp-pixel><img src="https://www.facebook.com/tr?id=1">`, []string{html}, true},
 		{"a saved page", doc, []string{html, "Content-Disposition: attachment; filename=a.html"}, true},
 		{"an svg document", xml, []string{"Content-Type: image/svg+xml"}, true},
+		{"a document that Firefox reads as XML", xml, []string{"Content-Type: application/rdf+xml; charset=utf-8"}, true},
+		{"another", xml, []string{"Content-Type: application/mathml+xml"}, true},
 		{"a feed under the type of XML", `<?xml version="1.0"?><rss><x:img xmlns:x="http://www.w3.org/1999/xhtml" src="https://www.facebook.com/tr?id=1"/></rss>`, []string{"Content-Type: text/xml"}, true},
 		{"a feed under its own type", doc, []string{"Content-Type: application/rss+xml"}, false},
 		{"JSON", `{"html":"<img src=https://www.facebook.com/tr?id=1>"}`, []string{"Content-Type: application/json"}, false},

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/caddy-consent/caddy-consent/rewriter"
 	"github.com/caddy-consent/caddy-consent/rules"
 	"github.com/caddy-consent/caddy-consent/rules/consent"
 )
@@ -59,12 +58,20 @@ func (rw *responseWriter) scrubRequest() {
 		}
 	}
 	rw.docRequest = mayBeDocument(r)
-	if rw.sheetRequest = mayBeSheet(r); rw.sheetRequest && !rw.docRequest {
+	if rw.sheetRequest, rw.onlySheet = mayBeSheet(r); rw.sheetRequest && !rw.docRequest {
 		rw.scrubSheetRequest()
+	}
+	if r.Header.Get("Sec-Fetch-Dest") == "speculationrules" {
+		rw.save("If-None-Match", "If-Modified-Since")
+		delete(r.Header, "If-None-Match")
+		delete(r.Header, "If-Modified-Since")
+		rw.askForWhole()
 	}
 	if rw.docRequest {
 		rw.save("If-None-Match", "If-Modified-Since")
-		rw.suffix = rw.variant()
+		if rw.suffix = rw.variant(); rw.suffix != "" && mayBeFramed(r) {
+			rw.suffix += "f"
+		}
 		rw.scrubValidators(r)
 		if !rw.untouched() {
 			rw.askForWhole()
@@ -98,7 +105,7 @@ func (rw *responseWriter) scrubCookies(lines []string) []string {
 // countRequestCookies is scrubCookies for the record alone.
 func (rw *responseWriter) countRequestCookies() {
 	rw.docRequest = mayBeDocument(rw.r)
-	rw.sheetRequest = mayBeSheet(rw.r)
+	rw.sheetRequest, rw.onlySheet = mayBeSheet(rw.r)
 	rw.saw = rw.h.saw(rw.r)
 	rw.scrubCookies(rw.r.Header["Cookie"])
 }
@@ -126,6 +133,17 @@ func mayBeDocument(r *http.Request) bool {
 	}
 	accept := r.Header.Get("Accept")
 	return accept == "" || strings.Contains(accept, "html") || strings.HasPrefix(accept, "*/*")
+}
+
+// mayBeShown reports whether the answer would be shown as a document, in a window or a frame, if it is one.
+func mayBeShown(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "document", "iframe", "frame", "embed", "object", "fencedframe":
+		return true
+	case "":
+		return strings.Contains(r.Header.Get("Accept"), "html")
+	}
+	return false
 }
 
 // variant names this visitor's representation: upstream bytes × consent × policy × catalogue. It is
@@ -315,9 +333,11 @@ func (rw *responseWriter) filterHeader() {
 		case strings.EqualFold(k, "Link"):
 			rw.setHeader(h, k, rw.filterLink(lines))
 		case strings.EqualFold(k, "Refresh"):
-			rw.setHeader(h, k, rw.filterURLs(lines, rules.KindNavigation, refreshURL))
+			rw.setHeader(h, k, rw.filterURLs(rw.filterURLs(lines, rules.KindNavigation, refreshURL), rules.KindNavigation, looseRefreshURL))
 		case strings.EqualFold(k, "Speculation-Rules"):
-			rw.setHeader(h, k, rw.filterURLs(lines, rules.KindPrefetch, func(v string) string { return strings.Trim(firstValue(v), `"`) }))
+			rw.setHeader(h, k, rw.filterRules(lines))
+		case strings.EqualFold(k, "Alt-Svc"):
+			rw.setHeader(h, k, rw.filterAlternatives(lines))
 		case strings.EqualFold(k, "Reporting-Endpoints"):
 			rw.setHeader(h, k, rw.filterEndpoints(lines))
 		case strings.EqualFold(k, "Report-To"):
@@ -333,7 +353,7 @@ func (rw *responseWriter) filterHeader() {
 	}
 }
 
-// maxFiltered and filteredLens are the lengths of the names of headers that filterHeader looks at.
+// maxFiltered and filteredLens are the lengths of the names of headers that filterHeader looks at; Alt-Svc is as long as Refresh.
 const maxFiltered = len("Content-Security-Policy-Report-Only")
 
 var filteredLens = [maxFiltered + 1]bool{len("Link"): true, len("Refresh"): true, len("Report-To"): true, len("Set-Cookie"): true,
@@ -417,91 +437,6 @@ func cookieDate(v string) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
-}
-
-// filterLink drops from Link headers the links that fetch from or connect to what is blocked
-// (RFC 8288, 3). Lines without a blocked link stay as they are.
-func (rw *responseWriter) filterLink(lines []string) []string {
-	var kept []string
-	for _, line := range lines {
-		links := splitLinks(line)
-		var out []string
-		for _, l := range links {
-			if !rw.linkBlocked(l) {
-				out = append(out, l)
-			}
-		}
-		switch {
-		case len(out) == len(links):
-			kept = append(kept, line)
-		case len(out) > 0:
-			kept = append(kept, strings.Join(out, ", "))
-		}
-	}
-	return kept
-}
-
-func (rw *responseWriter) linkBlocked(link string) (blocked bool) {
-	link = strings.TrimSpace(link)
-	end := strings.IndexByte(link, '>')
-	if len(link) == 0 || link[0] != '<' || end < 0 {
-		return false
-	}
-	url := link[1:end]
-	var rel, as, srcset string
-	for _, p := range splitQuoted(link[end+1:], ';') {
-		k, v, _ := strings.Cut(p, "=")
-		v = strings.Trim(strings.TrimSpace(v), `"`)
-		switch strings.ToLower(strings.TrimSpace(k)) {
-		case "rel":
-			rel = rel + " " + v
-		case "as":
-			as = v
-		case "imagesrcset":
-			srcset = v
-		}
-	}
-	check := func(kind rules.Kind, url string) {
-		blocked = blocked || rw.blocks(kind, url)
-	}
-	rewriter.LinkKinds(rel, as, func(kind rules.Kind) { check(kind, url) })
-	for _, c := range strings.Split(srcset, ",") {
-		if f := strings.Fields(c); len(f) > 0 {
-			check(rules.KindImage, f[0])
-		}
-	}
-	return blocked
-}
-
-// splitLinks splits a Link header at the commas outside of <> and quotes.
-func splitLinks(s string) (out []string) {
-	quoted, angle, from := false, false, 0
-	for i := 0; i <= len(s); i++ {
-		if i < len(s) {
-			switch c := s[i]; {
-			case quoted:
-				if c == '\\' {
-					i++
-				} else if c == '"' {
-					quoted = false
-				}
-				continue
-			case c == '"' && !angle:
-				quoted = true
-			case c == '<':
-				angle = true
-			case c == '>':
-				angle = false
-			}
-		}
-		if i >= len(s) || s[i] == ',' && !angle {
-			if l := strings.TrimSpace(s[from:min(i, len(s))]); l != "" {
-				out = append(out, l)
-			}
-			from = i + 1
-		}
-	}
-	return out
 }
 
 // splitQuoted splits s at sep outside of quotes.

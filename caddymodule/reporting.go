@@ -22,6 +22,10 @@ func (rw *responseWriter) blocks(kind rules.Kind, url string) bool {
 // filterEndpoints drops the members of Reporting-Endpoints whose URL is blocked (Reporting API, 3.2:
 // a dictionary of strings).
 func (rw *responseWriter) filterEndpoints(lines []string) (kept []string) {
+	if !plainStrings(lines) && !rw.policy.AllAllowed() {
+		rw.unread("ambiguous:header", rules.KindFetch)
+		return nil
+	}
 	for _, line := range lines {
 		members := splitQuoted(line, ',')
 		var out []string
@@ -83,28 +87,38 @@ func (rw *responseWriter) filterPolicies(lines []string) (out []string) {
 	return out
 }
 
-// filterReportTo drops the lines of Report-To that name a blocked endpoint. Browsers take no notice
-// of a line that is no JSON.
+// filterReportTo drops the lines of Report-To that name a blocked endpoint, and all of them if one is no JSON, which to a more
+// lenient reader it may be together with another.
 func (rw *responseWriter) filterReportTo(lines []string) (kept []string) {
 	for _, line := range lines {
-		var groups []struct {
-			Endpoints []struct {
-				URL string `json:"url"`
-			} `json:"endpoints"`
+		var groups any
+		if json.Unmarshal([]byte("["+line+"]"), &groups) != nil && !rw.policy.AllAllowed() {
+			rw.unread("ambiguous:header", rules.KindFetch)
+			return nil
 		}
-		blocked := false
-		if json.Unmarshal([]byte("["+line+"]"), &groups) == nil {
-			for _, g := range groups {
-				for _, e := range g.Endpoints {
-					blocked = rw.blocks(rules.KindFetch, e.URL) || blocked
-				}
-			}
-		}
-		if !blocked {
+		if !rw.namesBlocked(groups) {
 			kept = append(kept, line)
 		}
 	}
 	return kept
+}
+
+// namesBlocked reports whether a URL of a member "url" anywhere in v is blocked.
+func (rw *responseWriter) namesBlocked(v any) (blocked bool) {
+	switch v := v.(type) {
+	case []any:
+		for _, v := range v {
+			blocked = rw.namesBlocked(v) || blocked
+		}
+	case map[string]any:
+		for k, v := range v {
+			if url, ok := v.(string); ok && k == "url" {
+				blocked = rw.blocks(rules.KindFetch, url) || blocked
+			}
+			blocked = rw.namesBlocked(v) || blocked
+		}
+	}
+	return blocked
 }
 
 // fetched is what a request's Sec-Fetch-Dest says that the answer is for, where it is a part of a
@@ -135,3 +149,12 @@ func (rw *responseWriter) redirectBlocked() bool {
 
 // refreshURL returns the URL of a Refresh header.
 func refreshURL(v string) string { return string(rewriter.RefreshURL([]byte(v))) }
+
+// looseRefreshURL is the same as Chromium reads it, where that is another.
+func looseRefreshURL(v string) string {
+	url := string(rewriter.LooseRefreshURL([]byte(v)))
+	if url == refreshURL(v) {
+		return ""
+	}
+	return url
+}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -25,10 +26,11 @@ const (
 	causeEncoding = "unsupported_encoding"
 	causeCharset  = "unsupported_charset"
 	causePartial  = "partial_content"
+	causeParts    = "multipart_document"
 	causeAbort    = "upstream_abort"
 )
 
-var causes = []string{causeEncoding, causeCharset, causePartial, causeAbort}
+var causes = []string{causeEncoding, causeCharset, causePartial, causeParts, causeAbort}
 
 // disposition is what happens to a response's body.
 type disposition uint8
@@ -69,7 +71,8 @@ type responseWriter struct {
 	cookies     []string // of the request, if some of them are not allowed
 	saw         func(scriptURL string)
 
-	sheetRequest bool // the answer will be used as a style sheet
+	sheetRequest bool // the answer may be used as a style sheet
+	onlySheet    bool // and as nothing else
 
 	savedLines [6]savedLine
 	saved      int // of savedLines, those in use
@@ -127,7 +130,7 @@ func (rw *responseWriter) writeHeader(status int) {
 	rw.status = status
 	rw.filterHeader()
 	if rw.redirectBlocked() && !rw.h.shadow {
-		rw.discardRedirect()
+		rw.discardAnswer("blocked:redirect")
 		return
 	}
 	rw.incremental = caddyhttp.IsIncremental(rw.Header())
@@ -357,11 +360,34 @@ func (rw *responseWriter) decide(first []byte) {
 	h := rw.Header()
 	bodyless := rw.status == http.StatusNoContent || rw.status == http.StatusNotModified
 	head := rw.r.Method == http.MethodHead
-	ct, typed := contentType(h)
+	ct, typed, only := contentType(h)
+	if only != "" && !rw.h.shadow {
+		h["Content-Type"] = []string{only}
+	}
 	codings, known := splitCodings(h["Content-Encoding"])
-	if h.Get("Content-Type") == "" && strings.EqualFold(strings.TrimSpace(h.Get("X-Content-Type-Options")), "nosniff") {
+	sheet := ct == "text/css" && rw.sheetRequest || rw.onlySheet
+	if sheet && isXML(ct) && rw.r.Header.Get("Sec-Fetch-Dest") == "" && !bodyless && !head {
+		// Chromium asks for XSLT in the same words.
+		text := bytes.TrimLeft(bytes.TrimPrefix(first, []byte("\xef\xbb\xbf")), "\t\n\f\r ")
+		if len(text) == 0 && !rw.finished && len(codings) == 0 {
+			return
+		}
+		sheet = len(codings) == 0 && (len(text) == 0 || text[0] != '<' && text[0] < 0x80 && text[0] != 0)
+	}
+	if sheet {
+		if !bodyless && ct != "text/css" && (!typed || mayBePage(ct)) {
+			rw.forgetSheet()
+		}
+		rw.decideSheet(first, bodyless || head, codings, known)
+		return
+	}
+	if ct == speculationRules && !bodyless && !head {
+		rw.decideRules(first, codings)
+		return
+	}
+	if !typed && strings.EqualFold(strings.TrimSpace(h.Get("X-Content-Type-Options")), "nosniff") {
 		// Browsers take it for text, unless net/http gives it a type.
-		if !rw.h.shadow {
+		if h.Get("Content-Type") == "" && !rw.h.shadow {
 			h["Content-Type"] = nil
 		}
 		ct, typed = "text/plain", true
@@ -370,20 +396,18 @@ func (rw *responseWriter) decide(first []byte) {
 		if len(first) < sniffLen && !rw.finished && !((rw.flushed || rw.incremental) && sniffed(first)) {
 			return // wait for bytes to sniff
 		}
-		// net/http would sniff what comes out of the rewriter.
+		// net/http would sniff what comes out of the rewriter, and browsers know more tags than it does.
 		ct = http.DetectContentType(first)
-		if h.Get("Content-Type") == "" && !rw.h.shadow {
-			h.Set("Content-Type", ct)
+		if !rw.h.shadow {
+			h["Content-Type"] = []string{ct}
 		}
 		ct, _, _ = mime.ParseMediaType(ct)
 	} else if !typed && len(codings) > 0 {
 		ct = "text/html" // a browser sniffs behind the coding
 	}
-	if ct == "text/css" && rw.sheetRequest {
-		rw.decideSheet(first, bodyless || head, codings, known)
-		return
-	}
-	document := ct == "text/html" || ct == turboStream || isXML(ct)
+	xml := isXML(ct) || rw.r.Header.Get("Sec-Fetch-Dest") == "xslt" && strings.HasSuffix(ct, "+xml")
+	parts := ct == "multipart/x-mixed-replace" && mayBeShown(rw.r)
+	document := ct == "text/html" || ct == turboStream || xml || parts
 	if bodyless {
 		document = rw.docRequest
 	}
@@ -421,8 +445,10 @@ func (rw *responseWriter) decide(first []byte) {
 	case rw.status == http.StatusPartialContent:
 		rw.refuse(causePartial)
 		return
+	case parts:
+		rw.refuse(causeParts)
+		return
 	}
-	xml := isXML(ct)
 	if xml && len(codings) == 0 && !head {
 		if first == nil {
 			return // the first bytes may name the encoding
@@ -441,7 +467,20 @@ func (rw *responseWriter) decide(first []byte) {
 		rw.commit(pass, "passed:no_body")
 		return
 	}
-	rw.rewriteBody(codings, rewriter.Options{XML: xml, Head: rw.h.bridgeTag(), Saw: rw.saw, Dialect: rw.h.dialect})
+	rw.rewriteBody(codings, rewriter.Options{XML: xml, Head: rw.h.bridgeTag(), Saw: rw.saw, Dialect: rw.h.dialect, Framed: mayBeFramed(rw.r), Lends: lend})
+}
+
+// lent is set once a page has gone out with a frame to which it lends an encoding in which ASCII is not the same.
+var lent atomic.Bool
+
+func lend() { lent.Store(true) }
+
+// mayBeFramed reports whether such a page may show the answer in a frame. Without Sec-Fetch-Dest, which is not sent over
+// plain HTTP, any page may where there are such pages.
+func mayBeFramed(r *http.Request) bool {
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	kind := fetched[dest]
+	return kind == rules.KindFrame || kind == rules.KindEmbed || dest == "" && lent.Load()
 }
 
 // lateCookies filters cookies that next has set behind the header. They are void, but a writer outside
@@ -564,14 +603,14 @@ func (rw *responseWriter) refuse(cause string) {
 	}
 }
 
-// discardRedirect answers with nothing instead of sending a part of a page on to what is blocked.
-func (rw *responseWriter) discardRedirect() {
+// discardAnswer answers with nothing, instead of what sends a browser to what is blocked.
+func (rw *responseWriter) discardAnswer(outcome string) {
 	h := rw.Header()
 	for _, k := range []string{"Location", "Content-Length", "Content-Type", "Content-Encoding", "Etag", "Last-Modified", "Expires"} {
 		h.Del(k)
 	}
 	h.Set("Cache-Control", "no-store")
-	rw.rec.outcome = "blocked:redirect"
+	rw.rec.outcome = outcome
 	rw.status, rw.disp, rw.sent = http.StatusNoContent, discard, true
 	rw.inner.WriteHeader(rw.status)
 }
@@ -699,49 +738,4 @@ func (rw *responseWriter) release() {
 		rw.rewriter = nil
 	}
 	rw.sink = nil
-}
-
-// sniffLen is how many bytes of a body without a type are looked at for it (net/http, DetectContentType).
-const sniffLen = 512
-
-// sniffed reports whether more bytes cannot change whether a body is taken for HTML: it is by a tag at
-// its beginning alone (MIME Sniffing, 7.1).
-func sniffed(first []byte) bool {
-	if strings.HasPrefix(http.DetectContentType(first), "text/html") {
-		return true
-	}
-	text := bytes.TrimLeft(first, "\t\n\f\r ")
-	return len(text) >= 16 && text[0] != '<'
-}
-
-// turboStream is the type of HTML fragments that Turbo puts into pages.
-const turboStream = "text/vnd.turbo-stream.html"
-
-// isXML reports whether browsers read documents of that type by the rules of XML.
-func isXML(mediaType string) bool {
-	switch mediaType {
-	case "application/xml", "text/xml", "image/svg+xml":
-		return true
-	}
-	return strings.HasSuffix(mediaType, "xhtml+xml")
-}
-
-// contentType returns the lower-case media type, and whether browsers take it at its word
-// (MIME Sniffing, 5.1 and 7: an absent, malformed or "unknown" type is sniffed).
-func contentType(h http.Header) (string, bool) {
-	v := h.Get("Content-Type")
-	if v == "" {
-		return "", false
-	}
-	essence, _, _ := strings.Cut(v, ";")
-	essence = strings.ToLower(strings.TrimSpace(essence))
-	typ, sub, ok := strings.Cut(essence, "/")
-	if !ok || !isToken(typ) || !isToken(sub) {
-		return "", false
-	}
-	switch essence {
-	case "unknown/unknown", "application/unknown", "*/*":
-		return "", false
-	}
-	return essence, true
 }

@@ -89,10 +89,17 @@ func (rw *responseWriter) sheetKey() (under, path string) {
 	return site.Catalogue().Version() + site.Fingerprint(), rw.page.Host() + u.EscapedPath() + "?" + u.RawQuery
 }
 
-// mayBeSheet reports whether the answer to a request will be used as a style sheet.
-func mayBeSheet(r *http.Request) bool {
-	dest := r.Header.Get("Sec-Fetch-Dest")
-	return dest == "style" || dest == "" && strings.HasSuffix(r.URL.Path, ".css")
+// mayBeSheet reports whether the answer to a request may be used as a style sheet, and whether it is used as nothing else:
+// then its type does not matter. Browsers read any as one in quirks mode, and what has none in any mode.
+func mayBeSheet(r *http.Request) (may, only bool) {
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "style":
+		only = true
+	case "":
+		only = strings.HasPrefix(r.Header.Get("Accept"), "text/css,") // as browsers ask for style sheets
+		may = strings.HasSuffix(r.URL.Path, ".css")
+	}
+	return may || only, only
 }
 
 // scrubSheetRequest prepares the request for a style sheet file: one that is known to be clean is asked
@@ -113,6 +120,22 @@ func (rw *responseWriter) scrubSheetRequest() {
 	rw.askForWhole()
 }
 
+// forgetSheet keeps a browser from showing as a page what was read as a style sheet: nothing of it is stored, and what has
+// no type is none.
+func (rw *responseWriter) forgetSheet() {
+	if rw.h.shadow {
+		return
+	}
+	h := rw.Header()
+	for _, k := range []string{"Etag", "Last-Modified", "Expires", "Cdn-Cache-Control", "Surrogate-Control"} {
+		h.Del(k)
+	}
+	h["Cache-Control"] = []string{"no-store"}
+	if h.Get("Content-Type") == "" {
+		h["Content-Type"] = []string{"text/plain; charset=utf-8"}
+	}
+}
+
 // decideSheet settles what happens to a style sheet file: it passes with its caching as it is, unless
 // it is known to name what some visitors must not fetch, or is found to while its first bytes are held.
 func (rw *responseWriter) decideSheet(first []byte, bodyless bool, codings []string, known bool) {
@@ -120,7 +143,8 @@ func (rw *responseWriter) decideSheet(first []byte, bodyless bool, codings []str
 	under, path := rw.sheetKey()
 	version := rw.h.sheets.version(h)
 	state, of := rw.h.sheets.get(under, path)
-	if state != sheetUnknown && rw.status == http.StatusOK && !bodyless && of != version {
+	used := rw.status/100 == 2 || rw.status == http.StatusMultipleChoices // as a style sheet, by some browser
+	if state != sheetUnknown && used && !bodyless && of != version {
 		state = sheetUnknown
 	}
 	switch {
@@ -130,10 +154,10 @@ func (rw *responseWriter) decideSheet(first []byte, bodyless bool, codings []str
 		}
 		rw.commit(pass, "passed:no_body")
 		return
-	case rw.status == http.StatusPartialContent && state == sheetDirty && !rw.untouchedSheet():
+	case rw.status == http.StatusPartialContent && state != sheetClean && !rw.untouchedSheet():
 		rw.refuse(causePartial)
 		return
-	case rw.status != http.StatusOK || state == sheetClean:
+	case !used || state == sheetClean:
 		rw.commit(pass, "passed:not_html")
 		return
 	case rw.h.keepsNoTransform(h):

@@ -66,6 +66,43 @@ func TestStyleSheetFiles(t *testing.T) {
 			t.Errorf("another visitor's variant: status %d", a.StatusCode)
 		}
 	})
+	t.Run("whatever its type and status, as browsers use it", func(t *testing.T) {
+		over := []string{"Accept: text/css,*/*;q=0.1"} // plain HTTP
+		for _, tt := range []struct {
+			lines     []string
+			status    int
+			header    string
+			rewritten bool
+		}{
+			{style, 200, "Content-Type: text/plain", true}, {over, 200, "Content-Type: text/html", true}, {over, 200, "X-A: b", true}, {style, 200, "Content-Type: */*", true}, {style, 203, "Content-Type: text/css", true},
+			{over, 300, "Content-Type: text/css", true}, {style, 206, "Content-Type: text/css", true}, {style, 404, "Content-Type: text/css", false}, {[]string{"Sec-Fetch-Dest: script"}, 200, "Content-Type: text/css", false},
+		} {
+			h := h
+			a := newSite(t, &h, respond(tt.status, dirty, tt.header)).get(t, tt.lines...)
+			if got := a.body != dirty; got != tt.rewritten {
+				t.Errorf("%v: %q", tt, a.body)
+			}
+		}
+	})
+	t.Run("a page that is asked for as one is not kept", func(t *testing.T) {
+		for _, status := range []int{200, 404} {
+			for _, ct := range []string{"Content-Type: text/html", "Content-Type: image/svg+xml", "X-A: b"} {
+				h := h
+				a := newSite(t, &h, respond(status, doc, ct, `Etag: "a"`, "Cache-Control: public, max-age=9", "Last-Modified: Tue, 24 Nov 2026 00:00:00 GMT")).get(t, style...)
+				if a.Header.Get("Cache-Control") != "no-store" || a.Header.Get("Etag") != "" || a.Header.Get("Last-Modified") != "" || ct == "X-A: b" && a.Header.Get("Content-Type") != "text/plain; charset=utf-8" {
+					t.Errorf("%d, %s: %v", status, ct, a.Header)
+				}
+			}
+		}
+	})
+	t.Run("XSLT that Chromium asks for in the same words", func(t *testing.T) {
+		h := h
+		xslt := `<xsl:template><img src="https://fonts.googleapis.com/x"/></xsl:template>`
+		a := newSite(t, &h, respond(200, "\n"+xslt, "Content-Type: text/xsl")).get(t, "Accept: text/css,*/*;q=0.1")
+		if !strings.Contains(a.body, "data-consent-src") {
+			t.Errorf("left: %s", a.body)
+		}
+	})
 	t.Run("one longer than what is held", func(t *testing.T) {
 		h := h
 		long := strings.Repeat("a{b:c}", lookAhead/6+1) + dirty

@@ -223,7 +223,16 @@ func TestHeadersThatReport(t *testing.T) {
 			map[string]string{"Content-Security-Policy": `img-src 'none'; Report-URI /own; base-uri 'self',`}},
 		{"a policy that does nothing but report", []string{`Content-Security-Policy-Report-Only: report-uri https://www.google-analytics.com/r`}, map[string]string{"Content-Security-Policy-Report-Only": ""}},
 		{"reports of a policy to the site", []string{`Content-Security-Policy: img-src  'none';report-uri /r;`}, map[string]string{"Content-Security-Policy": `img-src  'none';report-uri /r;`}},
-		{"a line that is no JSON", []string{`Report-To: {"group`}, map[string]string{"Report-To": `{"group`}},
+		{"a group with more in it", []string{`Report-To: {"group":"g","endpoints":[{"url":"https://www.google-analytics.com/r"},{"url":5}]}, 7`}, map[string]string{"Report-To": ""}},
+		{"JSON with a comment", []string{`Report-To: /**/{"group":"g","endpoints":[{"url":"https://www.google-analytics.com/r"}]}`}, map[string]string{"Report-To": ""}},
+		{"rules for what is fetched ahead", []string{`Speculation-Rules: "/own.json", "https://www.google-analytics.com/rules.json"`, `Speculation-Rules: "/a,b.json"`}, map[string]string{"Speculation-Rules": `"/a,b.json"`}},
+		{"rules of the site", []string{`Speculation-Rules: "/own.json", "/a,b.json"`, `Speculation-Rules: "/c"`}, map[string]string{"Speculation-Rules": `"/own.json", "/a,b.json", "/c"`}},
+		{"an escape in a string", []string{`Speculation-Rules: "http://shop.example\"@t.example/x"`, `Alt-Svc: h3="www.face\book.com:443"`}, map[string]string{"Speculation-Rules": "", "Alt-Svc": ""}},
+		{"an escape in an endpoint", []string{`Reporting-Endpoints: a="https://shop.example\"@t.example/r", b="/own"`}, map[string]string{"Reporting-Endpoints": ""}},
+		{"a string in two lines", []string{`Speculation-Rules: "http://shop.example`, `Speculation-Rules: @t.example/x"`}, map[string]string{"Speculation-Rules": ""}},
+		{"a group in two lines", []string{`Report-To: {"group":"g","max_age":1`, `Report-To: "endpoints":[{"url":"https:\/\/www.google-analytics.com/r"}]}`}, map[string]string{"Report-To": ""}},
+		{"alternatives of other companies", []string{`Alt-Svc: h3=":443"; ma=9, h2="www.google-analytics.com:443"`, `Alt-Svc: h3=":443"; ma="9", h2="shop.example:443"`}, map[string]string{"Alt-Svc": `h3=":443"; ma="9", h2="shop.example:443"`}},
+		{"a line that is no JSON", []string{`Report-To: {"group`}, map[string]string{"Report-To": ""}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t, &Handler{}, respond(200, doc, append(tt.lines, html)...))

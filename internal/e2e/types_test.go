@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// typeVectors are documents of media types that some browser shows as a page, each in a frame, and XSLT style sheets.
+func typeVectors() (pages, parts []*vector) {
+	add := func(to *[]*vector, id, contentType, body string) {
+		*to = append(*to, &vector{ID: id, Scope: "static", ContentType: &contentType, Body: []byte(body)})
+	}
+	doc := func(id string) string {
+		return `<html xmlns="http://www.w3.org/1999/xhtml"><body><img src="http://tracker.test/` + id + `/x.png"/></body></html>`
+	}
+	for i, t := range []string{
+		"application/rdf+xml", "application/mathml+xml", "text/xsl", "application/vnd.wap.xhtml+xml", "application/xhtml+xml", "+xml", "application/xml;charset=utf-8", "unknown/unknown", "application/unknown",
+		"*/*", "text", "text/plain,text/html", "text/html;", "text/html garbage", "text /html", "image/svg+xml", "text/xml", "multipart/x-mixed-replace; boundary=x",
+	} {
+		id := fmt.Sprintf("type%d", i)
+		body := doc(id)
+		if strings.HasPrefix(t, "multipart") {
+			body = "--x\r\nContent-Type: text/html\r\n\r\n" + body + "\r\n--x--\r\n"
+		}
+		add(&parts, id+"-doc", t, body)
+		add(&pages, id, "text/html", `<!DOCTYPE html><iframe src="`+id+`-doc"></iframe>`)
+	}
+	for i, t := range []string{
+		"text/html garbage", "text/html charset=gbk", "text/html(charset=utf-8)", "text/plain,text/html", "text/html,", ",text/html", "text/html\tx", "bogus, text/html", "text/html, bogus", "text/html, */*", "*/*, text/html",
+		"text/plain;x=a,text/html", "text/plain; charset=gbk, text/html", "text/html,text/html", "image/png,text/html", "text/css,text/html", "text/plain, text/html garbage", "unknown/unknown,text/html",
+	} {
+		id := fmt.Sprintf("types%d", i)
+		add(&parts, id+"-doc", t, `text <img src="http://tracker.test/`+id+`/x.png">`)
+		add(&pages, id, "text/html", `<!DOCTYPE html><iframe src="`+id+`-doc"></iframe>`)
+	}
+	for i, t := range []string{"text/xsl", "application/xslt+xml", "text/xml"} {
+		for k, body := range []string{
+			`<xsl:template match="/"><html><body><img src="§"/></body></html></xsl:template>`,
+			`<xsl:template match="/"><html xmlns="http://www.w3.org/1999/xhtml"><body><script src="§"/></body></html></xsl:template>`,
+			`<xsl:import href="§"/><xsl:template match="/"><p/></xsl:template>`, `<xsl:include href="§"/><xsl:template match="/"><p/></xsl:template>`,
+		} {
+			id := fmt.Sprintf("xslt%d-%d", i, k)
+			add(&parts, id+".xsl", t, `<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">`+strings.ReplaceAll(body, "§", "http://tracker.test/"+id+"/x")+`</xsl:stylesheet>`)
+			add(&pages, id, "text/xml", `<?xml-stylesheet type="text/xsl" href="`+id+`.xsl"?><r/>`)
+		}
+	}
+	return pages, parts
+}
+
+// Whatever a document is called, no browser contacts a blocked host for it; without the enforcement one of them does.
+func TestDocumentsOfOtherTypes(t *testing.T) {
+	pages, parts := typeVectors()
+	c := vectorSite(t, append(pages[:len(pages):len(pages)], parts...))
+	contacted := make(map[string]bool)
+	direct := func(visits []*visit) {
+		for _, x := range visits {
+			contacted[x.vs[0].ID] = contacted[x.vs[0].ID] || len(x.contacts) > 0
+		}
+	}
+	t.Run("Chromium", func(t *testing.T) {
+		p := startPool(t, c.addr("8080"), pages)
+		noContacts(t, p.replayAll(t, map[*visit][]*vector{{scripting: true}: pages}))
+		direct(p.replayAll(t, map[*visit][]*vector{{scripting: true, direct: true}: pages}))
+	})
+	t.Run("Firefox", func(t *testing.T) {
+		f := startFirefox(t, c.addr("8080"))
+		noContacts(t, f.replay(t, visit{scripting: true}, pages))
+		direct(f.replay(t, visit{scripting: true, direct: true}, pages))
+	})
+	for id, yes := range contacted {
+		if !yes {
+			t.Errorf("%s contacts nobody", id)
+		}
+	}
+	if len(contacted) < len(pages) {
+		t.Errorf("%d of %d pages were visited", len(contacted), len(pages))
+	}
+}

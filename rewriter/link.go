@@ -78,7 +78,8 @@ func (r *Rewriter) anyKind(at int, kinds kindSet, as rules.Kind, url []byte) *ru
 		}
 		d := &r.decision
 		switch {
-		case (k == rules.KindStyle || k == preload) && schemeOf(url) == schemeData: // Firefox reads a sheet that is only preloaded
+		case (k == rules.KindStyle || k == preload || k == rules.KindFetch) && schemeOf(url) == schemeData:
+			// Firefox reads style sheets that are only preloaded, or dictionaries, too.
 			*d = r.judgeSheet(at, url, 0)
 		case k == rules.KindScript: // a module in a data: URL loads what it imports
 			d = r.judge(at, kind, url)

@@ -28,7 +28,7 @@ const turboStream = "text/vnd.turbo-stream.html"
 func isXML(mediaType string) bool {
 	switch mediaType {
 	case "application/xml", "text/xml", "image/svg+xml", "text/xsl", "application/xslt+xml",
-		"application/mathml+xml", "application/rdf+xml": // to Chromium text/xsl, too, to Firefox the last two
+		"application/mathml+xml", "application/rdf+xml": // to Chromium text/xsl, before it gave up XSLT, to Firefox the last two
 		return true
 	}
 	return strings.HasSuffix(mediaType, "xhtml+xml")

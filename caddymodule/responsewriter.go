@@ -449,6 +449,11 @@ func (rw *responseWriter) decide(first []byte) {
 		rw.refuse(causeParts)
 		return
 	}
+	if ct == "text/xsl" && !rw.h.shadow {
+		// Chromium without XSLT shows it as HTML, and it is read as XML.
+		_, parameters, _ := strings.Cut(h.Get("Content-Type"), ";")
+		h["Content-Type"] = []string{strings.TrimSuffix("text/xml;"+parameters, ";")}
+	}
 	if xml && len(codings) == 0 && !head {
 		if first == nil {
 			return // the first bytes may name the encoding

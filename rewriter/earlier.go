@@ -405,7 +405,7 @@ func (r *Rewriter) rejoin(next int) {
 
 // same reports whether two trees are read on alike: they are equal but for the numbers of elements.
 func (t *tree) same(o *tree) bool {
-	if !t.equals(o) || t.slow != o.slow || t.reconstruct != o.reconstruct || t.quirks != o.quirks {
+	if !t.equals(o) || t.slow != o.slow || t.stray != o.stray || t.reconstruct != o.reconstruct || t.quirks != o.quirks {
 		return false
 	}
 	for i := range t.stack {

@@ -181,7 +181,7 @@ func (r *Rewriter) element(rd *reader) {
 				}
 			}
 		}
-		if rd.html && !rd.svg || rd.live {
+		if !rd.foreign() && (rd.html || rd.live) {
 			r.urls(rd, rules.KindImage, atSrc)
 			r.srcsets(rd, atSrcset)
 		}
@@ -201,6 +201,9 @@ func (r *Rewriter) element(rd *reader) {
 	}
 	r.common(rd)
 }
+
+// foreign reports whether the tag just read is that of a foreign element to all readers that take it for an element.
+func (rd *reader) foreign() bool { return rd.svg && !rd.live && !(rd.html && rd.tree.stray) }
 
 // hrefs reports whether an image or script refers by href to some of the readers. Chromium's preload scanner
 // takes it so wherever an svg is open to it: behind integration points, where the tree builder has closed it, and

@@ -69,9 +69,11 @@ func (r *Rewriter) fork(rd *reader, some roles) *reader {
 	switch {
 	case c.roles&trees == 0:
 		c.dropTree()
+		c.tree.stray = rd.tree.stray
 	case rd.roles&trees == 0:
 		c.tree, rd.tree = rd.tree, c.tree
 		rd.dropTree()
+		rd.tree.stray = c.tree.stray
 	default:
 		c.tree.copyFrom(&rd.tree)
 	}
@@ -98,6 +100,7 @@ func (r *Rewriter) join() bool {
 					a.early = b.early
 				}
 				a.roles |= b.roles
+				a.tree.stray = a.tree.stray || b.tree.stray
 				r.n--
 				if j != r.n {
 					r.readings[j], r.readings[r.n] = r.readings[r.n], r.readings[j]

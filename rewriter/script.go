@@ -37,7 +37,7 @@ func (r *Rewriter) scriptElement(rd *reader) {
 		switch a.id {
 		case atSrc:
 			// The tree builder believes the first, the scanner the first that is not blank.
-			if external || rd.svg && !rd.live {
+			if external || rd.foreign() {
 				continue
 			}
 			if r.blank(rd, a) {

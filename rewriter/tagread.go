@@ -549,6 +549,9 @@ func (r *Rewriter) placeTag(rd *reader) {
 			r.putHead(rd)
 		}
 	}
+	if rd.roles&trees == 0 && (breakout[rd.el] || rd.el == elFont) {
+		rd.tree.stray = true
+	}
 	if rd.tree.lost {
 		rd.html, rd.live, rd.svg, rd.parent = true, true, true, elVideo
 	}

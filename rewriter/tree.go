@@ -20,6 +20,10 @@ type tree struct {
 	framesetOK  bool
 	quirks      bool
 
+	// stray says that Chromium's preload scanner, which has no stack, may take for HTML what stands in foreign elements:
+	// it has seen a tag of HTML in one, or the end tag of an svg or math that was not the innermost.
+	stray bool
+
 	// lost says that the stack is followed no more: it got deeper than maxOpen, or a document made of
 	// nothing but the tree builder's worst cases cost too much. Every element may then be HTML or
 	// foreign, and what follows it text or markup: where that matters the document is sealed.
@@ -191,8 +195,9 @@ func (t *tree) push(k key, el elem, ns namespace) {
 		f := props[el]
 		p = el == elP || p && f&buttonScope == 0
 		quick = f&structural == 0
-	} else {
-		p = p && !isPoint(el, ns)
+	} else if isPoint(el, ns) {
+		p = false
+		t.stray = t.stray || el != elTitle // which is text to the scanner
 	}
 	t.stack = append(t.stack, node{})
 	t.stack[n].set(k, t.nextID, el, ns, quick, p)

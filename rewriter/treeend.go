@@ -30,6 +30,10 @@ func (t *tree) endSlow(k key, el elem) {
 			}
 		}
 	}
+	if (el == elSvg || el == elMath) && !t.stray {
+		t.spend(len(t.stack))
+		t.stray = slices.ContainsFunc(t.stack, func(nd node) bool { return nd.ns != nsHTML })
+	}
 	for range 12 {
 		if t.endIn(k, el, t.mode) != again {
 			return

@@ -525,11 +525,14 @@ func (r *Rewriter) stepCDATA(rd *reader) bool {
 	if end := rd.pos - len("]]>"); found && r.untold && beyondASCII(r.before(end)) {
 		r.apart(end, " ")
 	}
+	to := rd.pos
+	if found {
+		to -= len("]]>")
+	}
+	if rd.early {
+		r.earlyText(rd, r.in[from:to], to-from)
+	}
 	if rd.inner.on {
-		to := rd.pos
-		if found {
-			to -= len("]]>")
-		}
 		r.addInner(rd, r.in[from:to], from, false)
 	}
 	return found

@@ -129,6 +129,8 @@ var elementTests = []struct{ name, in, want string }{
 	{"a frameset behind a template in the head", `<template>x</template><nobr><frameset><frame src=§></frameset>`, `<template>x</template><nobr><frameset><frame{} ~src=§></frameset>`},
 	{"an end tag that browsers take differently", `<video><foreignObject><svg></foreignObject><source src=§>`, `<video><foreignObject><svg></data-consent-foreignObject><source src=§>`},
 	{"such an end tag in a style", `<foreignObject><svg><style>a<g>b</foreignObject><![CDATA[><img src=§>]]>`, `<foreignObject><svg><style>a<g>b</data-consent-foreignObject><![CDATA[><img src=§>]]>`},
+	{"a frameset that text in a CDATA section rules out", `<math><![CDATA[x]]></math><frameset></frameset><iframe src=§></iframe>`, `<math><![CDATA[x]]></math><frameset></frameset><iframe{} ~src=§></iframe>`},
+	{"a frameset behind an empty CDATA section", `<math><![CDATA[ ]]></math><frameset></frameset><iframe src=§></iframe>`, ""},
 	{"SVG that only the preload scanner sees", `<frameset></frameset><svg><image xlink:href=§ /><script href=§></script></svg><image src=§>`,
 		`<frameset></frameset><svg><image{} ~xlink:href=§ /><script{js} ~href=§></script></svg><image{} ~src=§>`},
 	{"an image in SVG with duplicates", `<svg><image href=/a href=§ xlink:href=/b></svg>`, `<svg><image{} ~href=/a ~href=§ xlink:href=/b></svg>`},

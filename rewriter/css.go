@@ -13,7 +13,7 @@ type cssState struct {
 	mode     cssMode
 	quote    byte       // of the string in cssString
 	imported bool       // behind @import: the next token is the URL
-	ignored  bool       // behind @namespace: no URL is fetched
+	named    cssNamed   // behind @namespace: the next token, or the one behind a prefix, is a URL that nobody fetches
 	fontFace bool       // inside @font-face
 	decl     cssDecl    // the statement that is being read
 	set      int        // depth of parentheses inside a function whose strings are URLs
@@ -33,6 +33,15 @@ const (
 	cssString          // up to the quote or a newline
 	cssURL             // an unquoted URL that is decided, up to )
 	cssName            // a name too long to be one that matters
+)
+
+// cssNamed is what may stand behind @namespace.
+type cssNamed uint8
+
+const (
+	notNamed    cssNamed = iota
+	namedPrefix          // a prefix or the URL
+	namedURL             // the URL
 )
 
 // cssText reads CSS and puts blocked references out of use by an insertion in front of their URL.
@@ -209,7 +218,7 @@ var isNeedle = func() (t [256]bool) {
 // next returns the offset of the next byte of src[i:to] that may begin a construct, or to.
 func (c *cssText) next(i, to int) int {
 	src := c.src[:to]
-	if st := c.st; st.set > 0 || st.ignored || st.fontFace {
+	if st := c.st; st.set > 0 || st.fontFace {
 		for i < len(src) && !cssStop[src[i]] {
 			i++
 		}
@@ -265,8 +274,13 @@ func (c *cssText) tokens(i, to int) int {
 	}
 	src := c.src
 	for i < to {
-		if st.imported {
-			j, ok := c.importURL(i, to)
+		if st.imported || st.named != notNamed {
+			j, ok := i, false
+			if st.imported {
+				j, ok = c.importURL(i, to)
+			} else {
+				j, ok = c.namespaceURL(i, to)
+			}
 			if !ok {
 				return c.cut(j)
 			}
@@ -303,10 +317,8 @@ func (c *cssText) tokens(i, to int) int {
 			if st.set > 0 {
 				st.set--
 			}
-		case '{', ';':
-			st.ignored = false
 		case '}':
-			st.ignored, st.fontFace = false, false
+			st.fontFace = false
 		}
 		if !ok {
 			return c.cut(j)
@@ -398,7 +410,7 @@ func (c *cssText) resume(i, to int) int {
 func (c *cssText) str(first, i, to int, call bool) (int, bool) {
 	st, src := c.st, c.src
 	c.statement(i)
-	fetched := !st.ignored && (call || st.imported || st.set > 0 || st.decl == declCustom)
+	fetched := st.named == notNamed && (call || st.imported || st.set > 0 || st.decl == declCustom)
 	end, ok := c.stringEnd(src[i], max(i+1, c.progress), to)
 	switch {
 	case !ok && fetched && !c.passes(i+1, to):
@@ -408,7 +420,7 @@ func (c *cssText) str(first, i, to int, call bool) (int, bool) {
 		if st.imported {
 			c.badImport(i + 1)
 		}
-		st.mode, st.quote, st.imported = cssString, src[i], false
+		st.mode, st.quote, st.imported, st.named = cssString, src[i], false, notNamed
 		c.passed(end)
 		return end, true
 	case fetched && (end == to || src[end] == src[i]):
@@ -416,7 +428,7 @@ func (c *cssText) str(first, i, to int, call bool) (int, bool) {
 	case st.imported:
 		c.badImport(i + 1)
 	}
-	st.imported = false
+	st.imported, st.named = false, notNamed
 	if end < to && src[end] == src[i] {
 		end++
 	}

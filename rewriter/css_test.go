@@ -38,6 +38,8 @@ var cssTests = []struct{ name, css string }{
 	{"a comment that never ends", `a{}/*url(§)`},
 	{"comment signs in a URL", `a{b:url(/*x)}c{d:url(~§)}/**/`},
 	{"a namespace", `@namespace "§";@namespace x url(§);a{b:url(~§)}`},
+	{"a namespace with a prefix and comments", "@namespace/**/x/*;*/'§';@namespace x\n\turl( '§' );@namespace x§;a{b:url(~§)}"},
+	{"a namespace where none may be", `a{b:var(--c,@namespace)url(~§);d:@namespace x,url(~§)}@font-face{src:@namespace x y url(~§),@namespace url(§),url(~§)}`},
 	{"a name is not url", `a{b:#url(§);c:@url(§);d:5url(§);e:xurl(§);f:url-x(§);g:-url(§)}`},
 	{"a number and a sign", `a{b:1.url(~§) +url(~§)}`},
 	{"an escaped name", `a{b:\75rl(~§);c:u\72 l(~§);d:UR\4C(~§);e:\u\r\l(~§)}`},

@@ -232,7 +232,7 @@ func (c *cssText) urlFunction(first, open, to int, bare bool) (int, bool) {
 			c.held(first, i, i)
 			return first, false
 		}
-		st.imported = false
+		st.imported, st.named = false, notNamed
 		return to, true
 	}
 	if src[i] == '"' || src[i] == '\'' {
@@ -255,12 +255,12 @@ func (c *cssText) urlFunction(first, open, to int, bare bool) (int, bool) {
 		c.held(first, i, end)
 		return first, false
 	case !ok:
-		st.mode, st.imported = cssURL, false
+		st.mode, st.imported, st.named = cssURL, false, notNamed
 		c.passed(end)
 		return end, true
 	}
 	c.reference(i, end, true)
-	st.imported = false
+	st.imported, st.named = false, notNamed
 	end = min(end+1, to)
 	c.passed(end)
 	return end, true
@@ -293,7 +293,7 @@ func (c *cssText) atRule(i, to int) (int, bool) {
 	case equalFold(name, "import"):
 		c.st.imported = true
 	case equalFold(name, "namespace"):
-		c.st.ignored = true
+		c.st.named = namedPrefix
 	case equalFold(name, "font-face"):
 		c.st.fontFace = true
 	}
@@ -339,6 +339,48 @@ func (c *cssText) importURL(i, to int) (int, bool) {
 		}
 	}
 	st.imported = false
+	return i, true
+}
+
+// namespaceURL reads up to the token after @namespace, or after the prefix behind that, which is a URL that nobody fetches
+// if it is one at all. In a value, what stands behind that is no part of a namespace rule.
+func (c *cssText) namespaceURL(i, to int) (int, bool) {
+	src, st := c.src, c.st
+	for i < to && class[src[i]]&space != 0 {
+		i++
+	}
+	if i == to {
+		return to, true
+	}
+	was := st.named
+	switch b := src[i]; {
+	case b == '/':
+		if i+1 == to && !c.final {
+			return i, false
+		}
+		if i+1 < to && src[i+1] == '*' {
+			return c.comment(i, to), true
+		}
+	case b == '"' || b == '\'':
+		return c.str(i, i, to, false)
+	case isName[b]:
+		c.floor = i
+		end, ok := c.name(i, to)
+		if !ok && to-i <= maxCSSName {
+			return i, false
+		}
+		if escaped := bytes.IndexByte(src[i:end], '\\') >= 0; ok && end < to && src[end] == '(' && !escaped {
+			j, ok := c.function(end, to)
+			if ok {
+				st.named = notNamed
+			}
+			return j, ok
+		} else if ok && was == namedPrefix && !escaped {
+			st.named, c.floor = namedURL, end
+			return end, true
+		}
+	}
+	st.named = notNamed
 	return i, true
 }
 

@@ -9,7 +9,7 @@ import (
 // reference decides on the URL src[i:end] of a string, or of an unquoted url(), which may turn out
 // to be a bad one.
 func (c *cssText) reference(i, end int, bare bool) {
-	if c.st.ignored {
+	if c.st.named != notNamed {
 		return
 	}
 	src := c.src
@@ -135,7 +135,7 @@ func badURL(v []byte) bool {
 // passes reports whether the URL that begins at i and goes on after the window needs no decision:
 // it holds its own contents, and that is no style sheet.
 func (c *cssText) passes(i, to int) bool {
-	return c.st.ignored || !c.st.imported && schemeOf(c.src[i:min(to, i+64)]) == schemeData
+	return c.st.named != notNamed || !c.st.imported && schemeOf(c.src[i:min(to, i+64)]) == schemeData
 }
 
 // giveUp passes a construct that is too long to hold, up to the end of the window. A URL is put
@@ -174,7 +174,7 @@ func (c *cssText) giveUp(i, to int) (n int) {
 		c.r.record(c.offset(url), rules.Resource{Kind: st.ref, Page: c.r.page}, d)
 		c.refuse(url, d, st.imported)
 	}
-	st.imported, st.url, st.scanned = false, 0, 0
+	st.imported, st.named, st.url, st.scanned = false, notNamed, 0, 0
 	if st.mode = cssURL; quote == '"' || quote == '\'' {
 		st.mode, st.quote = cssString, quote
 		if st.set > 0 && src[i] != quote {

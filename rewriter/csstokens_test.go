@@ -149,23 +149,23 @@ func (c *cssSpec) url(i int) (s string, end int, ok bool) {
 // read collects the URLs of url() anywhere, and of the string behind @import.
 func (c *cssSpec) read(css string) {
 	c.in = []rune(strings.NewReplacer("\r\n", "\n", "\r", "\n", "\f", "\n", "\x00", "\ufffd").Replace(strings.ToValidUTF8(css, "\ufffd")))
-	imported, namespace := false, false
+	imported, namespace := false, 0 // how many of a prefix and a URL may still come
 	for i := 0; i < len(c.in); {
 		r := c.in[i]
-		was := imported
-		imported = false
+		was, named := imported, namespace
+		imported, namespace = false, 0
 		switch {
 		case r == '/' && c.at(i+1) == '*':
-			imported = was
+			imported, namespace = was, named
 			for i += 2; i < len(c.in) && !(c.in[i] == '*' && c.at(i+1) == '/'); i++ {
 			}
 			i += 2
 		case specSpace(r):
-			imported = was
+			imported, namespace = was, named
 			i++
 		case r == '"' || r == '\'':
 			s, end, ok := c.string(i)
-			if i = end; was && ok && !namespace {
+			if i = end; was && ok {
 				c.urls = append(c.urls, s)
 			}
 		case r == '#' && (specName(c.at(i+1)) || c.escape(i+1)):
@@ -194,10 +194,13 @@ func (c *cssSpec) read(css string) {
 			var name string
 			name, i = c.name(i + 1)
 			imported = strings.EqualFold(name, "import")
-			namespace = namespace || strings.EqualFold(name, "namespace")
+			if strings.EqualFold(name, "namespace") {
+				namespace = 2
+			}
 		case c.ident(i):
 			var name string
 			if name, i = c.name(i); c.at(i) != '(' {
+				namespace = max(0, named-1)
 				break
 			}
 			i++
@@ -209,20 +212,17 @@ func (c *cssSpec) read(css string) {
 				switch {
 				case c.at(j) == '"' || c.at(j) == '\'':
 					s, end, ok := c.string(j)
-					if i = end; ok && !namespace {
+					if i = end; ok && named == 0 {
 						c.urls = append(c.urls, s)
 					}
 				case strings.EqualFold(name, "url"):
 					s, end, ok := c.url(i)
-					if i = end; ok && !namespace {
+					if i = end; ok && named == 0 {
 						c.urls = append(c.urls, s)
 					}
 				}
 			}
 		default:
-			if r == ';' || r == '{' || r == '}' {
-				namespace = false
-			}
 			i++
 		}
 	}

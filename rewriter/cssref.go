@@ -197,10 +197,18 @@ const maxSheets = 4
 // judgeSheet decides on a data: URL that is read as a style sheet. Its type does not matter: in
 // quirks mode browsers read any. The URL is blocked as a whole if anything in it is.
 func (r *Rewriter) judgeSheet(at int, url []byte, sheets int) rules.Decision {
+	d := r.judgeSheetAs(at, url, sheets, false)
+	if d.Action != rules.Block && hasBreaks(url) {
+		d = r.judgeSheetAs(at, url, sheets, true)
+	}
+	return d
+}
+
+func (r *Rewriter) judgeSheetAs(at int, url []byte, sheets int, breaks bool) rules.Decision {
 	defer r.dropData(len(r.data))
 	defer r.setPage(r.page)
 	r.dropBase()
-	_, body, ok := r.parseData(url)
+	_, body, ok := r.parseData(url, breaks)
 	if !ok {
 		return rules.Decision{}
 	}

@@ -91,7 +91,7 @@ func FuzzParts(f *testing.F) {
 			t.Fatalf("two decoders differ: %q %q", a, b)
 		}
 		unescapeCSS(nil, v, true)
-		new(Rewriter).parseData(append([]byte("data:"), v...))
+		new(Rewriter).parseData(append([]byte("data:"), v...), len(v)%2 > 0)
 	})
 }
 

@@ -123,8 +123,19 @@ func appendEscaped(dst, s []byte, quote byte) []byte {
 // judgeData decides on a data: URL that is a document, a style sheet or a script: it is blocked as
 // a whole if anything in it is.
 func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision {
+	d := r.judgeDataAs(at, kind, url, false)
+	if d.Action != rules.Block && hasBreaks(url) {
+		d = r.judgeDataAs(at, kind, url, true)
+	}
+	return d
+}
+
+// hasBreaks reports whether tabs or newlines stand in a URL.
+func hasBreaks(url []byte) bool { return bytes.ContainsAny(bytes.TrimSpace(url), "\t\n\r") }
+
+func (r *Rewriter) judgeDataAs(at int, kind rules.Kind, url []byte, breaks bool) rules.Decision {
 	defer r.dropData(len(r.data))
-	head, body, ok := r.parseData(url)
+	head, body, ok := r.parseData(url, breaks)
 	if !ok {
 		return rules.Decision{}
 	}
@@ -156,12 +167,13 @@ func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision
 }
 
 // parseData takes a data: URL apart into its media type with parameters, in lower case, and its
-// body (Fetch Standard, "data: URL processor"). Both stand in r.data, from where dropData takes them.
-func (r *Rewriter) parseData(url []byte) (head string, body []byte, ok bool) {
+// body (Fetch Standard, "data: URL processor"). Both stand in r.data, from where dropData takes them. Tabs and newlines
+// are no part of a URL, but Chromium keeps those of a data: URL, where they end a name, a string or a comment.
+func (r *Rewriter) parseData(url []byte, breaks bool) (head string, body []byte, ok bool) {
 	from, comma := len(r.data), -1
 	for i := bytes.IndexByte(url, ':') + 1; i < len(url); i++ {
 		switch c := url[i]; {
-		case c == '\t' || c == '\n' || c == '\r':
+		case !breaks && (c == '\t' || c == '\n' || c == '\r'):
 			continue
 		case c == '#':
 			i = len(url)
@@ -183,7 +195,7 @@ func (r *Rewriter) parseData(url []byte) (head string, body []byte, ok bool) {
 	if comma < 0 {
 		return "", nil, false
 	}
-	head, body = strings.TrimSpace(str(r.data[from:from+comma])), r.data[from+comma+1:]
+	head, body = strings.Trim(str(r.data[from:from+comma]), " "), r.data[from+comma+1:]
 	if h, coded := strings.CutSuffix(head, "base64"); coded {
 		if h, coded = strings.CutSuffix(strings.TrimRight(h, " "), ";"); coded {
 			n := 0

@@ -100,7 +100,7 @@ func (c *cssText) read(i, to int) int {
 	final := c.final
 	for stuck := 0; stuck < 3; stuck++ {
 		// Where memory runs short the limit falls, though not behind what has been read.
-		limit := min(to, i+max(c.r.maxTag()+cssMargin, c.st.scanned, c.st.head.ahead+c.st.head.seen))
+		limit := min(to, i+max(c.r.maxTag()+cssMargin, c.st.scanned, c.st.head.ahead+c.st.head.rule.seen))
 		c.final = final && limit == to
 		n := c.scan(i, limit)
 		if limit == to {

@@ -13,8 +13,21 @@ type cssHead struct {
 	phase headPhase
 	done  bool // past the rules it looks at
 	star  bool // in a comment, behind an asterisk
-	ahead int  // how far its position is ahead of what is held
-	seen  int  // of the rule that is held, how much is known to have no semicolon
+	// Where other scanners are in a comment, this one is between rules. What goes in there ends it.
+	within bool
+	ahead  int // how far its position is ahead of what is held
+	rule   headAt
+}
+
+// headAt is where it stands in a rule with a value. Offsets are from the rule's first byte, 0 if they are not known.
+type headAt struct {
+	part       headPart
+	seen       int     // how much of the rule has been read
+	value, end int     // of its value
+	first      byte    // of its value
+	last       [2]byte // read of it, the later one first
+	broken     bool    // for scanners that end it at the first semicolon
+	semicolon  bool    // has just been read, which is that one
 }
 
 type headPhase uint8
@@ -22,10 +35,19 @@ type headPhase uint8
 const (
 	headRules headPhase = iota // between rules
 	headComment
-	headName  // in the name of a rule that is not @import
+	headName  // in the name of a rule that has no value
 	headAfter // behind that name
-	headValue // in a URL too long to hold
-	headRest  // behind the URL
+	headRest  // in a rule too long to hold
+)
+
+type headPart uint8
+
+const (
+	headSpace  headPart = iota // in front of the value
+	headValue                  // up to white space, or to a semicolon behind what is closed
+	headBehind                 // in front of a layer
+	headLayer                  // up to white space
+	headMore                   // up to the semicolon
 )
 
 // scanHead reads one rule from offset p on. It returns where it stands, up to where the text may
@@ -36,6 +58,10 @@ func (c *cssText) scanHead(p, to int) (pos, limit int, more bool) {
 		b := src[p]
 		switch h.phase {
 		case headComment:
+			if h.within {
+				h.within = false
+				c.headRefuse(p)
+			}
 			if h.star && b == '/' {
 				h.phase, h.star = headRules, false
 				p++
@@ -66,15 +92,22 @@ func (c *cssText) scanHead(p, to int) (pos, limit int, more bool) {
 			}
 			h.phase = headRules
 			p++
-		case headValue, headRest:
-			switch {
-			case b == ';':
-				h.phase = headRules
-			case b == '{' && h.phase == headRest:
+		case headRest:
+			at := &h.rule
+			if at.semicolon {
+				at.semicolon = false
+				c.headRefuse(p)
+			}
+			switch at.next(b) {
+			case headGoesOn:
+				if at.semicolon = b == ';' && !at.broken; at.semicolon {
+					at.broken = true
+				}
+			case headEnds:
+				h.phase, h.rule = headRules, headAt{}
+			case headStops:
 				h.done = true
 				return to, to, false
-			case class[b]&space != 0:
-				h.phase = headRest
 			}
 			p++
 		default:
@@ -121,43 +154,152 @@ func (c *cssText) headRule(p, to int) (int, bool) {
 		return p, false
 	}
 	imports := equalFold(src[name:end], "import")
-	if !imports && !equalFold(src[name:end], "charset") {
+	if !imports && !equalFold(src[name:end], "charset") && !equalFold(src[name:end], "layer") {
 		h.phase = headName
 		return end, true
 	}
-	from := max(end, p+h.seen)
-	semi := bytes.IndexByte(src[from:to], ';')
-	if semi < 0 {
-		if !c.final {
-			h.seen = to - p
-			return p, false
+	at := &h.rule
+	k := max(end, p+at.seen)
+	for ; k < to; k++ {
+		was := at.part
+		does := at.next(src[k])
+		switch {
+		case does == headStops:
+			h.done = true
+			return k, true
+		case does == headEnds:
+			c.headValue(p, k, imports)
+			return k + 1, true
+		case was == headSpace && at.part == headValue:
+			at.value = k - p
+			if !imports {
+				at.first = 0
+			}
+		case was == headValue && at.part == headBehind:
+			at.end = k - p
 		}
-		semi = to
-	} else {
-		semi += from
 	}
-	h.seen = 0
-	v, e := headSplit(src, end, semi)
-	if v < semi && (src[v] == '{' || bytes.IndexByte(src[e:semi], '{') >= 0) {
-		h.done = true
-		return semi, true
+	if at.seen = k - p; !c.final {
+		return p, false
 	}
-	if imports {
-		c.headURL(v, e)
-	}
-	return min(semi+1, to), true
+	c.headValue(p, to, imports)
+	return to, true
 }
 
-// headSplit returns where the value of a rule begins and ends.
-func headSplit(src []byte, v, to int) (from, end int) {
-	for v < to && class[src[v]]&space != 0 {
-		v++
+// headDoes is what a byte does to a rule.
+type headDoes uint8
+
+const (
+	headGoesOn headDoes = iota
+	headEnds
+	headStops // the scanner altogether
+)
+
+// next reads one more byte of a rule. Within the value of an @import, a semicolon ends the rule only behind what closes the
+// value. The scanner is not handed any NUL.
+func (h *headAt) next(b byte) headDoes {
+	isSpace := class[b]&space != 0
+	switch {
+	case b == 0:
+		return headGoesOn
+	case b == ';' && (h.part != headValue || h.first == 0 || h.closed()):
+		return headEnds
+	case (h.part == headSpace || h.part == headBehind) && !isSpace:
+		if b == '{' {
+			return headStops
+		}
+		if h.part++; h.part == headValue {
+			h.first, h.last = b, [2]byte{b}
+		}
+		return headGoesOn
+	case (h.part == headValue || h.part == headLayer) && isSpace:
+		h.part++
+	case h.part == headMore && b == '{':
+		return headStops
 	}
-	end = v
-	for end < to && class[src[end]]&space == 0 {
-		end++
+	h.last = [2]byte{b, h.last[0]}
+	return headGoesOn
+}
+
+// closed reports whether what closes a value stands at its end.
+func (h *headAt) closed() bool {
+	if h.last[1] == 0 || h.last[1] == '\\' {
+		return false
 	}
-	return v, end
+	if h.first == '"' || h.first == '\'' {
+		return h.last[0] == h.first
+	}
+	return h.last[0] == ')'
+}
+
+// headValue decides on the value of the rule src[p:end].
+func (c *cssText) headValue(p, end int, imports bool) {
+	at := c.st.head.rule
+	c.st.head.rule = headAt{}
+	if !imports || at.value == 0 {
+		return
+	}
+	v, e := p+at.value, end
+	if at.end > 0 {
+		e = p + at.end
+	}
+	c.headURL(v, e)
+	if q := bytes.IndexByte(c.src[v:e], ';'); q >= 0 && c.headBroken(v+q+1, end) {
+		h := &c.st.head
+		h.phase, h.within = headComment, true
+	}
+}
+
+// headBroken reads src[p:end], of which the first byte stands behind a semicolon in a value: to other scanners, WebKit's
+// among them, that ends the rule. It reports whether the end is in a comment.
+func (c *cssText) headBroken(p, end int) bool {
+	src := c.src[:end]
+	for p < end {
+		switch b := src[p]; {
+		case class[b]&space != 0:
+			p++
+			continue
+		case b == '/' && p+1 < end && src[p+1] == '*':
+			j := bytes.Index(src[p+2:], []byte("*/"))
+			if j < 0 {
+				return true
+			}
+			p += j + 4
+			continue
+		case b != '/' && b != '@':
+			return false
+		case b == '/' || p+1 == end || !isLetter(src[p+1]):
+			p += 2
+			continue
+		}
+		name := p + 1
+		for p < end && src[p] != ';' && class[src[p]]&space == 0 {
+			p++
+		}
+		imports := equalFold(src[name:p], "import")
+		semi := bytes.IndexByte(src[p:], ';')
+		if semi < 0 {
+			semi = end
+		} else {
+			semi += p
+		}
+		v := p
+		for v < semi && class[src[v]]&space != 0 {
+			v++
+		}
+		e := v
+		for e < semi && class[src[e]]&space == 0 {
+			e++
+		}
+		switch {
+		case v < semi && (src[v] == '{' || bytes.IndexByte(src[e:semi], '{') >= 0 || !imports && !equalFold(src[name:p], "charset")):
+			return false
+		case imports:
+			c.headURL(v, e)
+		}
+		p = semi + 1
+	}
+	return false
 }
 
 // headURL decides on the value src[i:end] of an @import rule, stripped as the scanner does.
@@ -184,32 +326,46 @@ func (c *cssText) headURL(i, end int) {
 // headGiveUp lets go of the rule that the scanner stands at, which is too long to hold with what begins at i.
 func (c *cssText) headGiveUp(i, to int) {
 	h, src := &c.st.head, c.src
-	h.seen = 0
-	end := i + h.ahead
-	for end < to && class[src[end]]&space == 0 {
-		end++
-	}
-	v, e := headSplit(src, end, to)
+	p := i + h.ahead
+	at := &h.rule
+	imports := p+len("@import") <= to && equalFold(src[p+1:p+len("@import")], "import")
 	h.phase, h.ahead = headRest, to-i
 	switch {
-	case v == to: // nothing but spaces so far
-		h.phase = headValue
-	case src[v] == '{' || bytes.IndexByte(src[e:to], '{') >= 0:
-		h.done, h.ahead = true, 0
-	case e < to:
-		c.headURL(v, e)
+	case !imports:
+	case at.part == headSpace: // what comes is no value any more
+		c.headRefuse(to - 1)
+		at.part = headBehind
+	case at.part > headValue:
+		c.headURL(p+at.value, p+at.end)
 	default:
-		h.phase = headValue
-		if equalFold(src[v:min(v+4, e)], "url(") {
+		v := p + at.value
+		if q := bytes.IndexByte(src[v:to], ';'); q >= 0 {
+			if at.broken = true; v+q+1 < to {
+				c.headRefuse(v + q + 1)
+			} else {
+				at.semicolon = true
+			}
+		}
+		if equalFold(src[v:min(v+4, to)], "url(") {
 			v += len("url(")
 		}
-		if v < e && (src[v] == '"' || src[v] == '\'') {
+		if v < to && (src[v] == '"' || src[v] == '\'') {
 			v++
 		}
-		if v < e && schemeOf(src[v:min(e, v+64)]) != schemeData {
-			d := ambiguous("ambiguous:import")
-			c.r.record(c.offset(v), rules.Resource{Kind: rules.KindStyle, Page: c.r.page}, d)
-			c.refuse(v, d, true)
+		if v == to {
+			v, at.first = p+at.value, 'a' // of what goes in
 		}
+		c.headRefuse(v)
 	}
+	at.seen, at.value, at.end = 0, 0, 0
+}
+
+// headRefuse puts what the scanner reads from src[i] on out of use.
+func (c *cssText) headRefuse(i int) {
+	if c.r.o.Policy.AllAllowed() || bytes.HasPrefix(c.src[i:], []byte(inertSheet)) {
+		return
+	}
+	d := ambiguous("ambiguous:import")
+	c.r.record(c.offset(i), rules.Resource{Kind: rules.KindStyle, Page: c.r.page}, d)
+	c.refuse(i, d, true)
 }

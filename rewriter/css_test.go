@@ -43,6 +43,7 @@ var cssTests = []struct{ name, css string }{
 	{"one in a comment", `@import url(/a)screen;/*a b;^ @import "§";*/@import "^§";`},
 	{"a semicolon in a string ends a rule for the scanner", `@charset "a;@import '^§';";`},
 	{"backslashes that the scanner does not decode", `@import "^\\tracker.test/x";`},
+	{"backslashes that Firefox's scanner does not decode", "@import \"^\\/tracker.test/\\78\ny\";@import url(^http:/\\c\n/tracker.test/x);@import 'a\\61\\78\ny';"},
 	{"a comment ends in asterisks", `/***/a{b:url(~§)}/*url(§)**/a{b:url(~§)}`},
 	{"a comment that never ends", `a{}/*url(§)`},
 	{"comment signs in a URL", `a{b:url(/*x)}c{d:url(~§)}/**/`},

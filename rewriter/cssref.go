@@ -30,6 +30,13 @@ func (c *cssText) reference(i, end int, bare bool) {
 	}
 	imported := c.st.imported
 	if bytes.IndexByte(url, '\\') >= 0 || bytes.IndexByte(url, 0) >= 0 {
+		if imported && bytes.IndexByte(url, '\\') >= 0 { // as Firefox's scanner reads it, which knows no escapes
+			raw := url
+			if q := bytes.IndexAny(raw, `"'`); q > 0 {
+				raw = raw[:q]
+			}
+			c.judge(i, end, raw, true)
+		}
 		r, n := c.r, len(c.r.plain)
 		r.plain = unescapeCSS(r.plain, url, bare)
 		url = r.plain[n:]

@@ -131,7 +131,7 @@ func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision
 }
 
 // hasBreaks reports whether tabs or newlines stand in a URL.
-func hasBreaks(url []byte) bool { return bytes.ContainsAny(bytes.TrimSpace(url), "\t\n\r") }
+func hasBreaks(url []byte) bool { return bytes.ContainsAny(url, "\t\n\r") }
 
 func (r *Rewriter) judgeDataAs(at int, kind rules.Kind, url []byte, breaks bool) rules.Decision {
 	defer r.dropData(len(r.data))
@@ -170,6 +170,9 @@ func (r *Rewriter) judgeDataAs(at int, kind rules.Kind, url []byte, breaks bool)
 // body (Fetch Standard, "data: URL processor"). Both stand in r.data, from where dropData takes them. Tabs and newlines
 // are no part of a URL, but Chromium keeps those of a data: URL, where they end a name, a string or a comment.
 func (r *Rewriter) parseData(url []byte, breaks bool) (head string, body []byte, ok bool) {
+	for len(url) > 0 && url[len(url)-1] <= ' ' { // no part of a URL
+		url = url[:len(url)-1]
+	}
 	from, comma := len(r.data), -1
 	for i := bytes.IndexByte(url, ':') + 1; i < len(url); i++ {
 		switch c := url[i]; {

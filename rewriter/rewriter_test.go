@@ -112,6 +112,7 @@ var elementTests = []struct{ name, in, want string }{
 		"<iframe{} ~src=\"data:text/html,<img\nsrc=§>\"></iframe><embed{} ~src='data:image/svg+xml,<svg xmlns=\"http://www.w3.org/2000/svg\"><image\thref=\"§\"/></svg>'><iframe{} ~src=\"data:text/html;base\n64,<img src=§>\"></iframe><link{} rel=stylesheet ~href=\"data:text/css,@charset 'x&#10;;a{b:url(§)}\">"},
 	{"a data URL with newlines, which Firefox drops", "<iframe src=\"data:text/html,<i\nmg src=§>\"></iframe><style>@import 'data:text/css,@im\\a port \\22§\\22;'</style>",
 		"<iframe{} ~src=\"data:text/html,<i\nmg src=§>\"></iframe><style>@import 'about:invalid#data:text/css,@im\\a port \\22§\\22;'</style>"},
+	{"a control behind a data URL is no part of it", `<iframe src="data:text/html;base64,PGltZyBzcmM9Ly90cmFja2VyLnRlc3QvPg==&#4;"></iframe>`, `<iframe{} ~src="data:text/html;base64,PGltZyBzcmM9Ly90cmFja2VyLnRlc3QvPg==&#4;"></iframe>`},
 	{"a form feed behind base64 makes it another word", "<iframe src=\"data:text/html;base64\f,<img src=§>\"></iframe>", "<iframe{} ~src=\"data:text/html;base64\f,<img src=§>\"></iframe>"},
 	{"a data URL has no base", `<iframe src="data:text/html,<img src=https:tracker.test/x>"></iframe><link rel=stylesheet href="data:text/css,@import 'https:tracker.test/x'">`,
 		`<iframe{} ~src="data:text/html,<img src=https:tracker.test/x>"></iframe><link{} rel=stylesheet ~href="data:text/css,@import 'https:tracker.test/x'">`},

@@ -16,6 +16,9 @@ type cssState struct {
 	named    cssNamed   // behind @namespace: the next token, or the one behind a prefix, is a URL that nobody fetches
 	fontFace bool       // inside @font-face
 	decl     cssDecl    // the statement that is being read
+	depth    int        // of brackets within a custom property
+	colon    bool       // behind a custom property's name
+	typed    bool       // behind an at-rule whose descriptors or arguments are like custom properties
 	set      int        // depth of parentheses inside a function whose strings are URLs
 	scanned  int        // how far the reference that is held has been read, from its first byte
 	url      int        // where its URL begins, from its first byte; 0 if none is held

@@ -24,7 +24,7 @@ var (
 		"<?xml-stylesheet href='//tracker.test/l'?>", "<image href=//tracker.test/m>", "<foreignObject>", "<desc>", "<object data=//tracker.test/n>", "\n", "\x00", "text", "<head>",
 		"<body>", "</body>", "<html>", "<html xmlns='http://www.w3.org/1999/xhtml'>", `<!DOCTYPE x [<!ENTITY a "X">`, "]>", "&a;", "<!ENTITY b '<img src=//tracker.test/o>'>", "</p>",
 		"</div>", "</b>", "<option>", "<video><source src=//tracker.test/p>", `<iframe src="data:text/html,<img src=//tracker.test/q>X">`, "é", "\xff", "\x1b$B", "\x1b(B"}
-	sheetParts = []string{"@import ", `"`, "'", "url(", "//tracker.test/", "X", "X", "S", "E", ")", ";", "{", "}", "b:", "<!--", "-->", "<g>", "</g>", "&quot;", "&amp;", `\`, "\n", "/*",
+	sheetParts = []string{"@import ", "@layer a", "@namespace ", "@charset ", "screen", "data:text/css,", "[", "(", "]", "--c:", "var(--c,", `"`, "'", "url(", "//tracker.test/", "X", "X", "S", "E", ")", ";", "{", "}", "b:", "<!--", "-->", "<g>", "</g>", "&quot;", "&amp;", `\`, "\n", "/*",
 		"*/", "</style>", "<style>", "<svg>", "<![CDATA[", "]]>", "image-set(", "--b:", `\75 `, "@", "<title>", "</title>", "<desc>", " "}
 )
 

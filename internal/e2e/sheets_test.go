@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -452,7 +451,6 @@ var (
 // fetched, or the test shows nothing.
 func TestRandomSheetsInBrowsers(t *testing.T) {
 	m, vs := randomSheets(countAndSeed("CONSENT_SHEETS", 300))
-	c := vectorSite(t, append(slices.Clone(vs), m.files...))
 	some, all := vs[:min(len(vs), 16)], 0
 	for _, v := range some {
 		all += m.urlsOf[v.ID]
@@ -481,20 +479,5 @@ func TestRandomSheetsInBrowsers(t *testing.T) {
 			t.Error("too few")
 		}
 	}
-	direct := visit{scripting: true, direct: true}
-	t.Run("Chromium", func(t *testing.T) {
-		p := startPool(t, c.addr("8080"), vs)
-		none(t, p.replayAll(t, map[*visit][]*vector{{scripting: true}: vs, {}: vs[:(len(vs)+1)/2]}))
-		var visits []*visit
-		for _, v := range some {
-			visits = append(visits, direct.of(v))
-		}
-		p.replay(visits)
-		contacting(t, visits)
-	})
-	t.Run("Firefox", func(t *testing.T) {
-		f := startFirefox(t, c.addr("8080"))
-		none(t, f.replay(t, visit{scripting: true}, vs))
-		contacting(t, f.replay(t, direct, some))
-	})
+	replayInBrowsers(t, vs, some, none, contacting, m.files...)
 }

@@ -495,7 +495,7 @@ func tagsIn(texts ...string) int {
 func TestRandomTagsInBrowsers(t *testing.T) {
 	vs := randomTags(countAndSeed("CONSENT_TAGS", 900))
 	some := vs[:min(len(vs), 8)]
-	replayInBrowsers(t, vs, some, func(t *testing.T, visits []*visit) {
+	replayInBrowsers(t, vs, some, noContacts, func(t *testing.T, visits []*visit) {
 		var contacts, bodies []string
 		for _, x := range visits {
 			contacts = append(contacts, x.contacts...)
@@ -511,14 +511,14 @@ func TestRandomTagsInBrowsers(t *testing.T) {
 	})
 }
 
-// replayInBrowsers fails for documents by which a browser contacts a blocked host; what some of them do in it without
-// the enforcement goes to direct.
-func replayInBrowsers(t *testing.T, vs, some []*vector, direct func(*testing.T, []*visit)) {
-	c := vectorSite(t, vs)
+// replayInBrowsers opens documents in both browsers. What comes of them goes to enforced, and what some do without the
+// enforcement to direct; files are served, too.
+func replayInBrowsers(t *testing.T, vs, some []*vector, enforced, direct func(*testing.T, []*visit), files ...*vector) {
+	c := vectorSite(t, slices.Concat(vs, files))
 	unenforced := visit{scripting: true, direct: true}
 	t.Run("Chromium", func(t *testing.T) {
 		p := startPool(t, c.addr("8080"), vs)
-		noContacts(t, p.replayAll(t, map[*visit][]*vector{{scripting: true}: vs, {}: vs[:(len(vs)+1)/2]}))
+		enforced(t, p.replayAll(t, map[*visit][]*vector{{scripting: true}: vs, {}: vs[:(len(vs)+1)/2]}))
 		var visits []*visit
 		for _, v := range some {
 			visits = append(visits, unenforced.of(v))
@@ -528,7 +528,7 @@ func replayInBrowsers(t *testing.T, vs, some []*vector, direct func(*testing.T, 
 	})
 	t.Run("Firefox", func(t *testing.T) {
 		f := startFirefox(t, c.addr("8080"))
-		noContacts(t, f.replay(t, visit{scripting: true}, vs))
+		enforced(t, f.replay(t, visit{scripting: true}, vs))
 		direct(t, f.replay(t, unenforced, some))
 	})
 }

@@ -184,7 +184,7 @@ func randomXML(n int, seed uint64) (out []*vector) {
 func TestRandomTreesInBrowsers(t *testing.T) {
 	n, seed := countAndSeed("CONSENT_TREES", 120)
 	hs, xs := randomTrees(n, seed), randomXML(n/3, seed)
-	replayInBrowsers(t, slices.Concat(hs, xs), slices.Concat(hs[:min(len(hs), 30)], xs[:min(len(xs), 20)]), func(t *testing.T, visits []*visit) {
+	replayInBrowsers(t, slices.Concat(hs, xs), slices.Concat(hs[:min(len(hs), 30)], xs[:min(len(xs), 20)]), noContacts, func(t *testing.T, visits []*visit) {
 		var contacting, all [2]int
 		for _, x := range visits {
 			kind := 0

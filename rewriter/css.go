@@ -381,7 +381,8 @@ func (c *cssText) resume(i, to int) int {
 			i++
 		}
 	case cssURL:
-		end, ok := c.urlEnd(i, to)
+		end, ok := c.urlEnd(0, i, to)
+		c.halfEscapes(0, i, end)
 		if !ok {
 			return end
 		}
@@ -508,8 +509,8 @@ func (c *cssText) stringEnd(quote byte, i, to int) (int, bool) {
 }
 
 // urlEnd returns the offset of the parenthesis that ends an unquoted URL, a bad one too, or false
-// and where to go on.
-func (c *cssText) urlEnd(i, to int) (int, bool) {
+// and where to go on. The URL begins at start; what has been looked at of it, at i.
+func (c *cssText) urlEnd(start, i, to int) (int, bool) {
 	src := c.src[:to]
 	for {
 		for i+8 <= len(src) {
@@ -533,6 +534,8 @@ func (c *cssText) urlEnd(i, to int) (int, bool) {
 				return to, true
 			}
 			return i, false
+		case src[i+1] == ')' && c.half(start, i) && !c.r.o.Policy.AllAllowed():
+			return i + 1, true
 		}
 		i += 2
 	}

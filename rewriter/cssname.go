@@ -3,6 +3,8 @@ package rewriter
 import (
 	"bytes"
 	"encoding/binary"
+
+	"github.com/caddy-consent/caddy-consent/rules"
 )
 
 // maxCSSName is the longest spelling, with escapes, of a name that matters: each of the 17
@@ -252,7 +254,7 @@ func (c *cssText) urlFunction(first, open, to int, bare bool) (int, bool) {
 		return open + 1, true
 	}
 	c.statement(first)
-	end, ok := c.urlEnd(max(i, c.progress), to)
+	end, ok := c.urlEnd(i, max(i, c.progress), to)
 	switch {
 	case !ok && !c.passes(i, to):
 		c.held(first, i, end)
@@ -262,11 +264,72 @@ func (c *cssText) urlFunction(first, open, to int, bare bool) (int, bool) {
 		c.passed(end)
 		return end, true
 	}
+	c.halfEscapes(i, i, end)
 	c.reference(i, end, true)
 	st.imported, st.named = false, notNamed
 	end = min(end+1, to)
 	c.passed(end)
 	return end, true
+}
+
+// halfEscapes puts a byte into src[i:end] of an unquoted URL that begins at start wherever Firefox would take its backslashes
+// otherwise, so that it ends at the same parenthesis for all.
+func (c *cssText) halfEscapes(start, i, end int) {
+	src := c.src
+	if c.r.o.Policy.AllAllowed() {
+		return
+	}
+	for {
+		n := bytes.IndexByte(src[i:end], '\\')
+		if n < 0 {
+			return
+		}
+		if i += n + 1; i == len(src) || !c.half(start, i-1) {
+			if i < end && src[i] == '\\' {
+				i++
+			}
+			continue
+		}
+		at := i
+		if src[i] == '\\' {
+			i++
+			if at++; at == len(src) || src[at] != ')' && src[at] != '\\' {
+				continue
+			}
+		} else if src[i] != ')' {
+			continue
+		}
+		if at = c.offset(at); at >= 0 {
+			c.r.record(at, rules.Resource{Kind: rules.KindStyle, Page: c.r.page}, ambiguous("ambiguous:style-escape"))
+			c.r.insert(at, "-")
+		}
+	}
+}
+
+// half reports whether the backslash src[i], which stands in an unquoted URL that begins at start, is one that Firefox takes for
+// that of no escape: it stands behind white space, which makes the URL a bad one.
+func (c *cssText) half(start, i int) bool {
+	src := c.src
+	if i <= start || class[src[i-1]]&space == 0 {
+		return false
+	}
+	k := i - 1
+	if src[k] == '\n' && k > start && src[k-1] == '\r' {
+		k--
+	}
+	// White space may be a part of an escape itself.
+	if k > start && src[k-1] == '\\' {
+		return isNewline(src[k]) || escaped(src[start:k-1])
+	}
+	for n := 0; n < 6 && k > start; n++ {
+		if _, hex := digit(src[k-1]); !hex {
+			break
+		}
+		if k--; k > start && src[k-1] == '\\' {
+			return escaped(src[start : k-1])
+		}
+	}
+	return true
 }
 
 // atRule notes what the strings and URLs after the at-keyword at i are.

@@ -33,14 +33,21 @@ type Catalogue struct {
 	problems   []error
 }
 
-// hostEntry is what the catalogue knows of one domain.
+// hostEntry is what the catalogue knows of one domain. It has the size of one line of the processor's cache: most
+// of what a page refers to has not been asked for in a while.
 type hostEntry struct {
-	domain string
-	svc    *Service // nil if only path rules stand here
-	cats   Set
-	flag   Flag
-	rule   string
-	paths  []*pathMatcher // the most specific first
+	verdict                 // without a service if only path rules stand here
+	paths   *[]*pathMatcher // the most specific first; nil if there are none
+	broad   bool            // not the service's as a whole
+	cname   bool            // FlagCNAME
+}
+
+// verdict is a rule with what a decision takes from the service, so that it need not read that.
+type verdict struct {
+	svc  *Service // nil if there is none
+	id   string   // of the service
+	rule string
+	cats Set
 }
 
 // DefaultCatalogue returns the embedded catalogue, compiled at the first call.
@@ -133,9 +140,9 @@ func (c *Catalogue) compile() {
 	for _, s := range c.services {
 		c.addRules(s)
 	}
-	for _, slot := range c.hosts.slots {
-		if slot.key != "" {
-			sortPaths(slot.val.paths)
+	for _, e := range c.hosts.all() {
+		if e.paths != nil {
+			sortPaths(*e.paths)
 		}
 	}
 	sortPaths(c.sitePaths)
@@ -169,7 +176,7 @@ func (c *Catalogue) addHosts(s *Service) {
 		if h.Categories != 0 {
 			cats = h.Categories
 		}
-		c.hosts.set(h.Name, &hostEntry{domain: h.Name, svc: s, cats: cats, flag: h.Flag, rule: "host:" + h.Name})
+		c.hosts.set(h.Name, &hostEntry{verdict: verdict{s, s.ID, "host:" + h.Name, cats}, broad: !h.Flag.whole(), cname: h.Flag == FlagCNAME})
 	}
 }
 
@@ -211,10 +218,13 @@ func (c *Catalogue) addRules(s *Service) {
 func (c *Catalogue) addPath(host string, m *pathMatcher) {
 	e, ok := c.hosts.get(host)
 	if !ok {
-		e = &hostEntry{domain: host}
+		e = &hostEntry{}
 		c.hosts.set(host, e)
 	}
-	e.paths = append(e.paths, m)
+	if e.paths == nil {
+		e.paths = new([]*pathMatcher)
+	}
+	*e.paths = append(*e.paths, m)
 }
 
 // IDs returns the ids of all services in order. The caller must not change them.

@@ -4,10 +4,8 @@ import "strings"
 
 // cookieRule says what a cookie name means.
 type cookieRule struct {
-	svc       *Service
-	cats      Set
+	verdict
 	domain    string // "" for any
-	rule      string
 	essential bool
 }
 
@@ -113,7 +111,7 @@ func (t *cookieTable) add(pattern string, r cookieRule) {
 
 func (t *cookieTable) addEssentials(list []Essential) {
 	for _, e := range list {
-		t.add(e.Name, cookieRule{cats: SetOf(Necessary), essential: true})
+		t.add(e.Name, cookieRule{verdict: verdict{cats: SetOf(Necessary)}, essential: true})
 	}
 }
 
@@ -128,7 +126,7 @@ func (t *cookieTable) addTracker(s *Service, c *Cookie) {
 	if cats == 0 || cats.Has(Necessary) {
 		return
 	}
-	t.add(c.Name, cookieRule{svc: s, cats: cats, domain: c.Domain})
+	t.add(c.Name, cookieRule{verdict: verdict{svc: s, id: s.ID, cats: cats}, domain: c.Domain})
 }
 
 // find returns the rule for a cookie in the order: exact tracker, essential, tracker prefix.

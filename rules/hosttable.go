@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"encoding/binary"
+	"iter"
 	"math/bits"
 	"strings"
 )
@@ -13,12 +15,56 @@ type hostTable[V any] struct {
 	slots  []hostSlot[V]
 	mask   uint32
 	n      int
-	top    bool // there are domains of one label
+	top    bool     // there are domains of one label
+	long   []string // domains that have no room in a slot
 }
 
+// hostSlot has a domain with its value, so that a look-up touches nothing else: it fills half a line of the
+// processor's cache.
 type hostSlot[V any] struct {
-	key string // "" if free
-	val V
+	val    V
+	n      uint8 // bytes of the domain; longDomain if they stand in the table's long at the index that domain has
+	domain [shortDomain]byte
+}
+
+const (
+	shortDomain = 23
+	longDomain  = 0xff
+)
+
+// is reports whether a slot that is not free has that domain.
+func (t *hostTable[V]) is(s *hostSlot[V], domain string) bool {
+	if n := len(domain); n <= shortDomain {
+		return int(s.n) == n && string(s.domain[:n]) == domain
+	}
+	return s.n == longDomain && t.long[binary.LittleEndian.Uint32(s.domain[:])] == domain
+}
+
+func (t *hostTable[V]) name(s *hostSlot[V]) string {
+	if s.n == longDomain {
+		return t.long[binary.LittleEndian.Uint32(s.domain[:])]
+	}
+	return string(s.domain[:s.n])
+}
+
+func (t *hostTable[V]) put(s *hostSlot[V], domain string, v V) {
+	s.val, s.n = v, uint8(copy(s.domain[:], domain))
+	if len(domain) > shortDomain {
+		s.n = longDomain
+		binary.LittleEndian.PutUint32(s.domain[:], uint32(len(t.long)))
+		t.long = append(t.long, domain)
+	}
+}
+
+// all yields the domains with their values, in no order that means anything.
+func (t *hostTable[V]) all() iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for i, h := range t.hashes {
+			if s := &t.slots[i]; h != 0 && !yield(t.name(s), s.val) {
+				return
+			}
+		}
+	}
 }
 
 // 32-bit FNV-1a, which cookie names are hashed with.
@@ -76,12 +122,13 @@ func (t *hostTable[V]) set(host string, v V) bool {
 	for i := h & t.mask; ; i = (i + 1) & t.mask {
 		s := &t.slots[i]
 		if t.hashes[i] == 0 {
-			t.hashes[i], *s = h, hostSlot[V]{host, v}
+			t.hashes[i] = h
+			t.put(s, host, v)
 			t.top = t.top || strings.IndexByte(host, '.') < 0
 			t.n++
 			return true
 		}
-		if t.hashes[i] == h && s.key == host {
+		if t.hashes[i] == h && t.is(s, host) {
 			s.val = v
 			return false
 		}
@@ -89,13 +136,11 @@ func (t *hostTable[V]) set(host string, v V) bool {
 }
 
 func (t *hostTable[V]) grow() {
-	old := t.slots
-	size := max(16, len(old)*2)
-	t.hashes, t.slots, t.mask, t.n = make([]uint32, size), make([]hostSlot[V], size), uint32(size-1), 0
-	for _, s := range old {
-		if s.key != "" {
-			t.set(s.key, s.val)
-		}
+	old := *t
+	size := max(16, len(old.slots)*2)
+	*t = hostTable[V]{hashes: make([]uint32, size), slots: make([]hostSlot[V], size), mask: uint32(size - 1)}
+	for domain, v := range old.all() {
+		t.set(domain, v)
 	}
 }
 
@@ -109,7 +154,7 @@ func (t *hostTable[V]) probe(h uint32, domain string) (v V, ok bool) {
 		case 0:
 			return v, false
 		case h:
-			if s := &t.slots[i]; s.key == domain {
+			if s := &t.slots[i]; t.is(s, domain) {
 				return s.val, true
 			}
 		}

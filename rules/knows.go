@@ -27,7 +27,7 @@ func (c *Catalogue) HostService(host string) (*Service, Set, bool) {
 	var hits [maxMatches]*hostEntry
 	for n := c.hosts.match(host, &hits); n > 0; n-- {
 		if e := hits[n-1]; e.svc != nil {
-			return e.svc, e.cats, e.flag.whole()
+			return e.svc, e.cats, !e.broad
 		}
 	}
 	return nil, 0, false

@@ -23,13 +23,13 @@ func (p *Policy) NamedHosts(limit int) (hosts []string, complete bool) {
 		}
 		return n <= limit
 	}
-	for _, s := range p.site.firstParty.slots {
-		if s.key != "" && !add(s.key) {
+	for host := range p.site.firstParty.all() {
+		if !add(host) {
 			return hosts, false
 		}
 	}
-	for _, s := range p.site.hosts.slots {
-		if s.key != "" && (s.val.allow || p.unless(s.val.cats, nil) == Keep) && !add(s.key) {
+	for host, r := range p.site.hosts.all() {
+		if (r.allow || p.unless(r.cats, nil) == Keep) && !add(host) {
 			return hosts, false
 		}
 	}
@@ -82,7 +82,7 @@ func (p *Policy) keepsHost(svc *Service, h serviceHost) bool {
 		return sr.allow || p.unless(sr.cats, nil) == Keep
 	}
 	var d Decision
-	p.byService(svc, h.cats, "", &d)
+	p.byService(&verdict{svc: svc, id: svc.ID, cats: h.cats}, &d)
 	return h.cats != 0 && d.Action == Keep
 }
 

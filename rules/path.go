@@ -8,22 +8,22 @@ import (
 
 // pathMatcher is a PathRule compiled.
 type pathMatcher struct {
+	// What most rules are passed over by stands together.
 	start8, mask8 uint64 // the first bytes of head, to compare at once
 	kinds         kindMask
-	cats          Set
+	same          bool     // the rule before it has the same path
 	prefix        bool     // value is a prefix
 	head          string   // of the path, up to the first star
 	parts         []string // of the path, after each star
-	key, value    string   // of the query
-	start         string   // key=value, how the query most often begins
-	svc           *Service
-	rule          string
-	weight        int  // longer patterns are more specific
-	same          bool // the rule before it has the same path
+
+	key, value string // of the query
+	start      string // key=value, how the query most often begins
+	verdict
+	weight int // longer patterns are more specific
 }
 
 func newPathMatcher(s *Service, r *PathRule) *pathMatcher {
-	m := &pathMatcher{svc: s, cats: s.Categories, kinds: ^kindMask(0), rule: "path:" + r.Host + r.Path, weight: len(r.Path)}
+	m := &pathMatcher{verdict: verdict{s, s.ID, "path:" + r.Host + r.Path, s.Categories}, kinds: ^kindMask(0), weight: len(r.Path)}
 	m.head, m.parts = cutParts(r.Path)
 	m.start8, m.mask8 = first8(m.head)
 	if r.Categories != 0 {

@@ -92,7 +92,7 @@ func (p *Policy) decideSite(r *Resource, ref *reference, d *Decision) {
 	}
 	if r.Kind != KindInlineScript && p.site.cat.siteKinds&(1<<r.Kind) != 0 && ref.maybePath(r.Page, &p.site.cat.siteFirst) {
 		if m := matchPaths(p.site.cat.sitePaths, &p.site.cat.siteFirst, r.Kind, ref, r.Page); m != nil {
-			p.byService(m.svc, m.cats, m.rule, d)
+			p.byService(&m.verdict, d)
 			return
 		}
 	}
@@ -100,8 +100,8 @@ func (p *Policy) decideSite(r *Resource, ref *reference, d *Decision) {
 		return
 	}
 	// Hosts known as collectors that sites give a name of their own keep their service.
-	if e, ok := p.site.cat.hosts.get(d.Host); ok && e.flag == FlagCNAME {
-		p.byService(e.svc, e.cats, e.rule, d)
+	if e, ok := p.site.cat.hosts.get(d.Host); ok && e.cname {
+		p.byService(&e.verdict, d)
 	}
 }
 
@@ -111,9 +111,9 @@ func (p *Policy) decideHost(r *Resource, ref *reference, d *Decision) {
 	kind := r.Kind
 	for n := p.site.cat.hosts.match(d.Host, &hits); n > 0; n-- {
 		e := hits[n-1]
-		if len(e.paths) > 0 {
-			if m := matchPaths(e.paths, nil, kind, ref, r.Page); m != nil {
-				p.byService(m.svc, m.cats, m.rule, d)
+		if e.paths != nil {
+			if m := matchPaths(*e.paths, nil, kind, ref, r.Page); m != nil {
+				p.byService(&m.verdict, d)
 				return
 			}
 		}
@@ -121,11 +121,11 @@ func (p *Policy) decideHost(r *Resource, ref *reference, d *Decision) {
 			continue
 		}
 		// A connection hint names no path: it serves whatever the host is used for.
-		if !e.flag.whole() && !e.cats.Has(Necessary) && kind != KindHint {
+		if e.broad && !e.cats.Has(Necessary) && kind != KindHint {
 			continue
 		}
 		if kind != KindInlineScript || ref.isScript(r.Page) {
-			p.byService(e.svc, e.cats, e.rule, d)
+			p.byService(&e.verdict, d)
 		}
 		return
 	}
@@ -140,11 +140,14 @@ func (p *Policy) decideHost(r *Resource, ref *reference, d *Decision) {
 }
 
 // byService decides by a service's category, which the site may have changed.
-func (p *Policy) byService(s *Service, cats Set, rule string, d *Decision) {
-	if c := p.site.cats[s.index]; c&recategorised != 0 {
-		cats = c &^ recategorised
+func (p *Policy) byService(v *verdict, d *Decision) {
+	cats := v.cats
+	if p.site.recategorises {
+		if c := p.site.cats[v.svc.index]; c&recategorised != 0 {
+			cats = c &^ recategorised
+		}
 	}
-	d.Action, d.Categories, d.Service, d.Rule = p.unless(cats, s), cats, s.ID, rule
+	d.Action, d.Categories, d.Service, d.Rule = p.unless(cats, v.svc), cats, v.id, v.rule
 }
 
 // unless blocks what none of the allowed categories opens.
@@ -189,7 +192,7 @@ func (p *Policy) decideCookie(r *Resource, d *Decision) {
 	case rule.essential:
 		d.Rule, d.Categories = rule.rule, rule.cats
 	case rule.svc != nil:
-		p.byService(rule.svc, rule.cats, rule.rule, d)
+		p.byService(&rule.verdict, d)
 	default:
 		d.Rule, d.Categories = rule.rule, rule.cats
 		d.Action = p.unless(rule.cats, nil)

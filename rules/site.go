@@ -40,10 +40,12 @@ type Site struct {
 	cookies      cookieTable
 	collectors   []*pathMatcher
 	cats         []Set // of each service, by index
-	own          string
-	revision     string
-	fingerprint  string
-	plain        [All + 1]*Policy
+
+	recategorises bool // some of them are not the catalogue's
+	own           string
+	revision      string
+	fingerprint   string
+	plain         [All + 1]*Policy
 }
 
 // siteRule is an allow or block line of the site.
@@ -86,7 +88,7 @@ func NewSite(cat *Catalogue, cfg SiteConfig) (*Site, error) {
 			fail("service %s: %v", id, err)
 			continue
 		}
-		s.cats[svc.index] = SetOf(c) | recategorised
+		s.cats[svc.index], s.recategorises = SetOf(c)|recategorised, true
 	}
 	host := func(option, name string) (string, bool) {
 		h, err := NormalizeHost(strings.TrimPrefix(name, "*."))
@@ -146,7 +148,7 @@ func NewSite(cat *Catalogue, cfg SiteConfig) (*Site, error) {
 				fail("collector: %q is not a path below the root, such as /metrics/", p)
 				continue
 			}
-			m := &pathMatcher{kinds: ^kindMask(0), cats: SetOf(c), rule: "site:collector " + p, weight: len(p)}
+			m := &pathMatcher{kinds: ^kindMask(0), verdict: verdict{rule: "site:collector " + p, cats: SetOf(c)}, weight: len(p)}
 			m.head, m.parts = cutParts(p)
 			m.start8, m.mask8 = first8(m.head)
 			s.collectors = append(s.collectors, m)
@@ -162,14 +164,14 @@ func NewSite(cat *Catalogue, cfg SiteConfig) (*Site, error) {
 			fail("cookie %s: %v", p, err)
 			continue
 		}
-		s.cookies.add(p, cookieRule{cats: SetOf(c)})
+		s.cookies.add(p, cookieRule{verdict: verdict{cats: SetOf(c)}})
 	}
 	for _, p := range cfg.Essential {
 		if err := checkPattern(p); err != nil {
 			fail("essential: %v", err)
 			continue
 		}
-		s.cookies.add(p, cookieRule{cats: SetOf(Necessary), essential: true})
+		s.cookies.add(p, cookieRule{verdict: verdict{cats: SetOf(Necessary)}, essential: true})
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)

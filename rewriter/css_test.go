@@ -29,6 +29,8 @@ var cssTests = []struct{ name, css string }{
 	{"the same in another function", `@import ^ux(rl(§));`},
 	{"strings and addresses that nobody fetches", "a{b:url(§ x);c:url(\"§\n\")}"},
 	{"a bare import, which only the preload scanner fetches", `@import ^§;`},
+	{"a bare import of the site, which the scanner reads in pieces", `@import ^//tracker.test.site.test/x;@import ^http:site.test;@import /x:y;@import x.css;@import '//site.test/';`},
+	{"a value that the scanner may find closed too early", `@import 'a b;@import "^//tracker.test".site.test/x";@import url(^//tracker.test).site.test);`},
 	{"a bare import behind slashes", `/a/b@import ^§;`},
 	{"a bare import at the end", `@import ^§`},
 	{"a bare import past the rules that the scanner reads", `@import x {;@import §;`},

@@ -302,25 +302,61 @@ func (c *cssText) headBroken(p, end int) bool {
 	return false
 }
 
-// headURL decides on the value src[i:end] of an @import rule, stripped as the scanner does.
+// headURL decides on the value src[i:end] of an @import rule. Chromium's scanner also takes for a value what it has of one at
+// the end of any piece of text.
 func (c *cssText) headURL(i, end int) {
-	src := c.src
-	if end-i >= 5 && equalFold(src[i:i+3], "url") && src[i+3] == '(' && src[end-1] == ')' {
-		i, end = i+4, end-1
-	}
-	if end-i >= 2 && src[i] == src[end-1] && (src[i] == '"' || src[i] == '\'') {
-		i, end = i+1, end-1
-	}
-	if i >= end {
+	from, to, quote := c.headStrip(i, end)
+	if from >= to {
 		return
 	}
-	url := src[i:end]
+	url := c.src[from:to]
 	if bytes.IndexByte(url, 0) >= 0 {
 		url = bytes.ReplaceAll(url, []byte{0}, nil) // the scanner is not handed any NUL
 	} else {
-		c.scanner, c.scannerEnd = i, end
+		c.scanner, c.scannerEnd = from, to
 	}
-	c.judge(i, end, url, true)
+	if quote == 0 && namesHost(url) { // any part of whose name may be another
+		c.headRefuse(from)
+		return
+	}
+	if k := bytes.IndexByte(url, quote); quote != 0 && k > 0 {
+		if c.judge(from, from+k, url[:k], true); c.r.hasEdit(c.offset(from)) {
+			return
+		}
+	}
+	c.judge(from, to, url, true)
+}
+
+// headStrip takes from the value src[i:end] what the scanner does, and returns the byte that closes it, 0 if there is none.
+func (c *cssText) headStrip(i, end int) (from, to int, quote byte) {
+	src := c.src
+	if end-i >= 5 && equalFold(src[i:i+3], "url") && src[i+3] == '(' && src[end-1] == ')' {
+		i, end, quote = i+4, end-1, ')'
+	}
+	if end-i >= 2 && src[i] == src[end-1] && (src[i] == '"' || src[i] == '\'') {
+		return i + 1, end - 1, src[i]
+	}
+	return i, end, quote
+}
+
+// namesHost reports whether a URL without spaces may have a host of its own.
+func namesHost(url []byte) bool {
+	for len(url) > 0 && url[0] <= ' ' {
+		url = url[1:]
+	}
+	isSlash := func(b byte) bool { return b == '/' || b == '\\' }
+	if len(url) > 1 && isSlash(url[0]) && isSlash(url[1]) {
+		return true
+	}
+	for i, b := range url {
+		if b == ':' {
+			return i > 0
+		}
+		if !isLetter(b) && (i == 0 || (b < '0' || b > '9') && b != '+' && b != '-' && b != '.') {
+			break
+		}
+	}
+	return false
 }
 
 // headGiveUp lets go of the rule that the scanner stands at, which is too long to hold with what begins at i.

@@ -368,23 +368,33 @@ func (c *cssText) atRule(i, to int) (int, bool) {
 	return end, true
 }
 
+// toToken passes white space, and a comment behind it. more says that a token which is no comment begins at i.
+func (c *cssText) toToken(from, to int) (i int, ok, more bool) {
+	src := c.src
+	for i = from; i < to && class[src[i]]&space != 0; {
+		i++
+	}
+	switch {
+	case i == to:
+		return to, true, false
+	case src[i] != '/':
+		return i, true, true
+	case i+1 == to && !c.final:
+		return i, false, false
+	case i+1 < to && src[i+1] == '*':
+		return c.comment(i, to), true, false
+	}
+	return i, true, true
+}
+
 // importURL reads up to the token after @import, which is its URL if it is one at all.
 func (c *cssText) importURL(i, to int) (int, bool) {
 	src, st := c.src, c.st
-	for i < to && class[src[i]]&space != 0 {
-		i++
-	}
-	if i == to {
-		return to, true
+	i, ok, more := c.toToken(i, to)
+	if !more {
+		return i, ok
 	}
 	switch b := src[i]; {
-	case b == '/':
-		if i+1 == to && !c.final {
-			return i, false
-		}
-		if i+1 < to && src[i+1] == '*' {
-			return c.comment(i, to), true
-		}
 	case b == '"' || b == '\'':
 		return c.str(i, i, to, true)
 	case isName[b] || b == '\\':
@@ -414,21 +424,12 @@ func (c *cssText) importURL(i, to int) (int, bool) {
 // if it is one at all. In a value, what stands behind that is no part of a namespace rule.
 func (c *cssText) namespaceURL(i, to int) (int, bool) {
 	src, st := c.src, c.st
-	for i < to && class[src[i]]&space != 0 {
-		i++
-	}
-	if i == to {
-		return to, true
+	i, ok, more := c.toToken(i, to)
+	if !more {
+		return i, ok
 	}
 	was := st.named
 	switch b := src[i]; {
-	case b == '/':
-		if i+1 == to && !c.final {
-			return i, false
-		}
-		if i+1 < to && src[i+1] == '*' {
-			return c.comment(i, to), true
-		}
 	case b == '"' || b == '\'':
 		return c.str(i, i, to, false)
 	case isName[b]:

@@ -508,37 +508,4 @@ func (c *cssText) stringEnd(quote byte, i, to int) (int, bool) {
 	}
 }
 
-// urlEnd returns the offset of the parenthesis that ends an unquoted URL, a bad one too, or false
-// and where to go on. The URL begins at start; what has been looked at of it, at i.
-func (c *cssText) urlEnd(start, i, to int) (int, bool) {
-	src := c.src[:to]
-	for {
-		for i+8 <= len(src) {
-			w := binary.LittleEndian.Uint64(src[i:])
-			if m := (zeroBytes(w^')'*ones) | zeroBytes(w^'\\'*ones)) & highs; m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
-			}
-			i += 8
-		}
-		for i < len(src) && src[i] != ')' && src[i] != '\\' {
-			i++
-		}
-		switch {
-		case i >= len(src):
-			return to, c.final
-		case src[i] == ')':
-			return i, true
-		case i+1 == len(src):
-			if c.final {
-				return to, true
-			}
-			return i, false
-		case src[i+1] == ')' && c.half(start, i) && !c.r.o.Policy.AllAllowed():
-			return i + 1, true
-		}
-		i += 2
-	}
-}
-
 func isNewline(b byte) bool { return b == '\n' || b == '\r' || b == '\f' }

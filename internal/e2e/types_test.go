@@ -68,6 +68,9 @@ func TestDocumentsOfOtherTypes(t *testing.T) {
 		noContacts(t, f.replay(t, visit{scripting: true}, pages))
 		direct(f.replay(t, visit{scripting: true, direct: true}, pages))
 	})
+	if len(contacted) == 0 {
+		t.Skip("no browser opened them")
+	}
 	for id, yes := range contacted {
 		if !yes {
 			t.Errorf("%s contacts nobody", id)

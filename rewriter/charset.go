@@ -211,7 +211,7 @@ func (r *Rewriter) prescanOn(p []byte) {
 	}
 	if r.setVeil(name); r.veil != nil {
 		r.veil.hide(bytes.Clone(r.first[:before:before]))
-		r.veil.raw = append([]byte{}, r.buf...)
+		r.veil.raw = append(r.veil.raw, r.buf...)
 	}
 	r.charset = name
 	r.page = r.page.WithCharset(name)

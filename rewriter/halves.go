@@ -19,7 +19,7 @@ import (
 type veil struct {
 	halves *halves // of a known encoding; else nil, and what is changed goes out so
 	lead   byte    // the first half of a character at the end of what came
-	raw    []byte  // the window as it came, and as it goes out
+	raw    []byte  // the window as it came, and as it goes out, in a known encoding
 
 	changed bool // of an unknown one
 }
@@ -165,17 +165,22 @@ func (r *Rewriter) setVeil(name string) {
 	switch known := doubleBytes[name]; {
 	case r.o.Policy.AllAllowed():
 	case known != nil:
-		r.veil = &veil{halves: known()}
+		r.putVeil(known())
 	case name == "":
 		if r.untold = true; r.o.Framed || r.o.CSS {
-			r.veil = new(veil)
+			r.putVeil(nil)
 		}
 	}
 }
 
+func (r *Rewriter) putVeil(h *halves) {
+	r.veils = veil{halves: h, raw: r.veils.raw[:0]}
+	r.veil = &r.veils
+}
+
 // bytes is the window as it goes out.
 func (r *Rewriter) bytes() []byte {
-	if r.veil != nil && r.veil.raw != nil {
+	if r.veil != nil && r.veil.halves != nil {
 		return r.veil.raw
 	}
 	return r.in

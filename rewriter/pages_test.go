@@ -120,7 +120,7 @@ func TestPagesSeenBeforeAllocateNothing(t *testing.T) {
 			}
 		}
 		t.Logf("%v allocations in %d of %d pages", all, some, len(pages))
-		if some > 10 || all > 50 {
+		if some > 3 || all > 9 {
 			t.Errorf("tags only %v: %v allocations in %d of %d pages", tagsOnly, all, some, len(pages))
 		}
 	}

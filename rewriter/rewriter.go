@@ -105,6 +105,7 @@ type Rewriter struct {
 	charset string
 	coder   *coder
 	veil    *veil
+	veils   veil    // the veil, if there is one
 	untold  bool    // browsers may take any encoding, and something may be blocked
 	prev    [3]byte // before the window, the last one first
 	last    lastPage
@@ -113,6 +114,7 @@ type Rewriter struct {
 
 	in    []byte // the window: held bytes followed by the newest chunk
 	buf   []byte // backing of held bytes
+	again []byte // what is looked at once more, through a coder or veil
 	ended bool   // no more input will come
 
 	readings [maxReadings]reader // the first n are in use
@@ -184,7 +186,7 @@ func (r *Rewriter) Reset(dst io.Writer, o Options) {
 		o.maxOpen = maxOpen
 	}
 	r.dst, r.o, r.page, r.network = dst, o, o.Page, o.Page
-	r.in, r.buf = nil, trimLarge(r.buf)
+	r.in, r.buf, r.again, r.veils.raw = nil, trimLarge(r.buf), trim(r.again), trim(r.veils.raw)
 	r.out, r.arena, r.scratch, r.plain, r.data = trim(r.out), trim(r.arena), trim(r.scratch), trim(r.plain), trim(r.data)
 	if r.edits = r.edits[:0]; cap(r.edits) > maxPooled/16 {
 		r.edits = nil
@@ -324,9 +326,9 @@ func (r *Rewriter) read(final bool) {
 		r.run()
 		return
 	}
-	first := append([]byte(nil), r.in...)
+	r.again = append(r.again[:0], r.in...)
 	r.buf = r.buf[:0]
-	r.take(first, final)
+	r.take(r.again, final)
 }
 
 // Flush writes what is certain. Every complete token has already gone to dst when Write returns,
@@ -416,7 +418,7 @@ func (r *Rewriter) settle(again int) int {
 		for i := max(0, hold-3); i < hold; i++ {
 			r.prev = [3]byte{r.in[i], r.prev[0], r.prev[1]}
 		}
-		if v := r.veil; v != nil && v.raw != nil {
+		if v := r.veil; v != nil && v.halves != nil {
 			v.raw = append(v.raw[:0], v.raw[hold:]...)
 		}
 		for i := range r.n {

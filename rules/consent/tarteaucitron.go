@@ -6,6 +6,48 @@ import (
 	"github.com/caddy-consent/caddy-consent/rules"
 )
 
+func tarteaucitron(v string, mp *mapping) answer {
+	v = unquote(v)
+	if len(v) < 4 || v[0] != '!' || !strings.Contains(v, "=") {
+		return answer{}
+	}
+	var t tally
+	waits, answered := false, false
+	for item := range strings.SplitSeq(v[1:], "!") {
+		if item == "" {
+			continue
+		}
+		k, val, ok := strings.Cut(item, "=")
+		if !ok || k == "" {
+			return answer{}
+		}
+		if k == "id" {
+			continue
+		}
+		switch val {
+		case "wait":
+			waits = true
+			if c, ok := mp.category(k, tarteaucitronServices); ok {
+				t.add(c, false)
+			}
+		case "true", "false":
+			if k == "tarteaucitron" {
+				continue
+			}
+			answered = true
+			if c, ok := mp.category(k, tarteaucitronServices); ok {
+				t.add(c, val == "true")
+			}
+		default:
+			return answer{}
+		}
+	}
+	if waits && !answered {
+		return answer{verdict: undecided}
+	}
+	return t.answer()
+}
+
 // tarteaucitronServices are the keys that tarteaucitron.js 1.34 (MIT) defines, by what its types
 // stand for.
 var tarteaucitronServices = func() categories {

@@ -23,7 +23,7 @@ type scriptKind uint8
 const (
 	scriptData  scriptKind = iota // not run
 	scriptRun                     // classic, module, or delayed by an optimizer
-	scriptMap                     // import map
+	scriptMap                     // import map, or a web bundle's list of contents
 	scriptRules                   // speculation rules
 )
 
@@ -124,7 +124,7 @@ func typeKind(v []byte) scriptKind {
 	switch {
 	case isJavaScript(t), t == "module":
 		return scriptRun
-	case t == "importmap":
+	case t == "importmap", t == "webbundle": // the latter fetches its source in Chromium
 		return scriptMap
 	case t == "speculationrules":
 		return scriptRules

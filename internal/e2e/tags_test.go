@@ -19,7 +19,7 @@ import (
 var tagShapes = []string{
 	`<@script src=T type=text/javascript></script>`, `<@script src=T type=module></script>`, `<@script src=T language=javascript></script>`, `<@script src=T type=text/plain language=javascript></script>`,
 	`<@script src=T for=window event=onload></script>`, `<@script src=T nomodule=-></script>`, `<@script src=T crossorigin=anonymous integrity=sha256-x async=-></script>`, `<@script src=T type=application/json></script>`,
-	`<@script type=importmap>{"imports":{"U":"U"}}</script>`, `<@script type=speculationrules>{"prefetch":[{"source":"list","urls":["U"]}]}</script>`, `<@script data-src=T type=text/delayscript></script>`,
+	`<@script type=importmap>{"imports":{"U":"U"}}</script>`, `<@script type=webbundle>{"source":"U","resources":["U"]}</script>`, `<@script type=speculationrules>{"prefetch":[{"source":"list","urls":["U"]}]}</script>`, `<@script data-src=T type=text/delayscript></script>`,
 	`<@style type=text/css media=all>@import "U";</style>`, `<@style media=print title=x disabled=->@import url(U);</style>`, `<@style type=text/css blocking=render>b{background:url(U)}</style><b>x</b>`,
 	`<@link rel=stylesheet href=T type=text/css media=all>`, `<@link rel=stylesheet href=T disabled=-></link>`, `<@link rel=stylesheet href=T title=x>`, `<@link rel=alternate href=T type=text/css>`,
 	`<@link rel=preload href=T as=script>`, `<@link rel=preload href=T as=image imagesrcset=S imagesizes=100vw>`, `<@link rel=preload href=T as=font type=font/woff2 crossorigin=->`, `<@link rel=preload href=T as=style media=all>`,

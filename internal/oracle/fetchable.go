@@ -311,7 +311,7 @@ func (f *finder) script(n *html.Node, src string) {
 		f.attrs(n, rules.KindScript, src)
 	case typ == "module":
 		f.attrs(n, rules.KindScript, src)
-	case typ == "importmap" || typ == "speculationrules":
+	case typ == "importmap" || typ == "webbundle" || typ == "speculationrules":
 		var v any
 		if json.Unmarshal([]byte(text(n)), &v) != nil {
 			return

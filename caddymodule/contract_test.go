@@ -42,6 +42,11 @@ func respond(status int, body string, lines ...string) caddyhttp.HandlerFunc {
 	}
 }
 
+// playlistOf is a media playlist with that medium in it.
+func playlistOf(url string) string {
+	return "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n" + url + "\n#EXT-X-ENDLIST\n"
+}
+
 const html = "Content-Type: text/html; charset=utf-8"
 
 func TestResponses(t *testing.T) {
@@ -86,6 +91,15 @@ func TestResponses(t *testing.T) {
 		{"speculation rules of the site", Handler{}, respond(200, `{"prefetch":[{"where":{"href_matches":"/*"}}]}`, "Content-Type: application/speculationrules+json", "Cache-Control: max-age=9"), []string{"Sec-Fetch-Dest: speculationrules"}, 200, `{"prefetch":[{"where":{"href_matches":"/*"}}]}`, "", map[string]string{"Cache-Control": "max-age=9"}},
 		{"speculation rules for any link", Handler{}, respond(200, `{"prefetch":[{"where":{"href_matches":"*:*"}}]}`, "Content-Type: application/speculationrules+json", "Cache-Control: max-age=9"), nil, 204, "", "blocked:speculation", map[string]string{"Cache-Control": "no-store"}},
 		{"the same where everything is allowed", Handler{}, respond(200, `{"prefetch":[{"where":{"href_matches":"*:*"}}]}`, "Content-Type: application/speculationrules+json"), []string{yes}, 200, `{"prefetch":[{"where":{"href_matches":"*:*"}}]}`, "", map[string]string{"Cache-Control": "private, no-cache"}},
+		{"a playlist of the site", Handler{}, respond(200, playlistOf("a.ts"), "Content-Type: application/vnd.apple.mpegurl", "Cache-Control: max-age=9", `Etag: "a"`), []string{"Sec-Fetch-Dest: video"}, 200, playlistOf("a.ts"), "", map[string]string{"Cache-Control": "max-age=9", "Etag": `"a"`}},
+		{"a playlist with media of a tracker", Handler{}, respond(200, playlistOf("https://www.facebook.com/tr/a.ts"), "Content-Type: audio/x-mpegurl", "Cache-Control: max-age=9"), nil, 204, "", "blocked:playlist", map[string]string{"Cache-Control": "no-store"}},
+		{"the same as a video, in part", Handler{}, respond(206, playlistOf("https://www.facebook.com/tr/a.ts"), "Content-Type: video/mp4", "Content-Range: bytes 0-98/99"), []string{"Sec-Fetch-Dest: video", "Range: bytes=0-"}, 204, "", "blocked:playlist", nil},
+		{"the same over plain HTTP", Handler{}, respond(200, playlistOf("https://www.facebook.com/tr/a.ts"), "Content-Type: text/plain"), []string{"Range: bytes=0-"}, 204, "", "blocked:playlist", nil},
+		{"the same compressed", Handler{}, respond(200, compress(t, "gzip", playlistOf("https://www.facebook.com/tr/a.ts")), "Content-Type: application/x-mpegurl", "Content-Encoding: gzip"), nil, 204, "", "blocked:playlist", nil},
+		{"a compressed one of the site", Handler{}, respond(200, compress(t, "gzip", playlistOf("a.ts")), "Content-Type: application/x-mpegurl", "Content-Encoding: gzip"), nil, 200, compress(t, "gzip", playlistOf("a.ts")), "", map[string]string{"Content-Encoding": "gzip"}},
+		{"media of a tracker where everything is allowed", Handler{}, respond(200, playlistOf("https://www.facebook.com/tr/a.ts"), "Content-Type: audio/x-mpegurl"), []string{yes}, 200, playlistOf("https://www.facebook.com/tr/a.ts"), "", map[string]string{"Cache-Control": "private, no-cache"}},
+		{"an empty video passes", Handler{}, respond(200, "", "Content-Type: video/mp4"), []string{"Sec-Fetch-Dest: video"}, 200, "", "", nil},
+		{"a short video passes", Handler{}, respond(200, "#EXT", "Content-Type: video/mp4"), []string{"Sec-Fetch-Dest: video"}, 200, "#EXT", "", nil},
 		{"JSON passes", Handler{}, respond(200, doc, "Content-Type: application/json", "Content-Length: "+fmt.Sprint(len(doc))), nil, 200, doc, "", map[string]string{"Content-Length": fmt.Sprint(len(doc)), "Vary": ""}},
 		{"no Content-Type is sniffed as browsers do", Handler{}, respond(200, doc), nil, 200, docSafe, "rewritten", map[string]string{"Content-Type": "text/html; charset=utf-8"}},
 		{"no Content-Type, no HTML", Handler{}, respond(200, "plain"), nil, 200, "plain", "", map[string]string{"Content-Type": "text/plain; charset=utf-8"}},

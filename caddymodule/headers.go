@@ -57,11 +57,12 @@ func (rw *responseWriter) scrubRequest() {
 			}
 		}
 	}
+	rw.mediaRequest = asksForMedia(r)
 	rw.docRequest = mayBeDocument(r)
 	if rw.sheetRequest, rw.onlySheet = mayBeSheet(r); rw.sheetRequest && !rw.docRequest {
 		rw.scrubSheetRequest()
 	}
-	if r.Header.Get("Sec-Fetch-Dest") == "speculationrules" {
+	if isList(r) && !rw.docRequest {
 		rw.save("If-None-Match", "If-Modified-Since")
 		delete(r.Header, "If-None-Match")
 		delete(r.Header, "If-Modified-Since")

@@ -73,6 +73,7 @@ type responseWriter struct {
 
 	sheetRequest bool // the answer may be used as a style sheet
 	onlySheet    bool // and as nothing else
+	mediaRequest bool // the answer may be played
 
 	savedLines [6]savedLine
 	saved      int // of savedLines, those in use
@@ -314,8 +315,24 @@ func (rw *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	if rw.status == 0 {
 		rw.writeHeader(http.StatusOK)
 	}
-	direct := rw.disp == pass && !rw.aborted
 	var err error
+	var head int64
+	for first := int64(sniffLen); rw.disp == undecided && !rw.aborted && err == nil; first *= 2 {
+		// What passes once its first bytes are known can be sent without a copy.
+		rw.mu.Unlock()
+		var n int64
+		n, err = io.CopyN(writerOnly{rw}, src, first)
+		head += n
+		rw.mu.Lock()
+	}
+	if err != nil {
+		rw.mu.Unlock()
+		if err == io.EOF {
+			err = nil
+		}
+		return head, err
+	}
+	direct := rw.disp == pass && !rw.aborted
 	if direct {
 		rw.paused = true // to gather would be in the way
 		err = rw.letGo(false)
@@ -323,12 +340,14 @@ func (rw *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	}
 	rw.mu.Unlock()
 	if err != nil {
-		return 0, err
+		return head, err
 	}
+	dst := io.Writer(writerOnly{rw})
 	if direct {
-		return io.Copy(rw.inner, src)
+		dst = rw.inner
 	}
-	return io.Copy(writerOnly{rw}, src)
+	n, err := io.Copy(dst, src)
+	return head + n, err
 }
 
 // FlushError sends what is complete. While the header is undecided there is nothing to send, and
@@ -382,8 +401,18 @@ func (rw *responseWriter) decide(first []byte) {
 		return
 	}
 	if ct == speculationRules && !bodyless && !head {
-		rw.decideRules(first, codings)
+		rw.decideList(ruleList, first, codings)
 		return
+	}
+	if !bodyless && !head && known && rw.status/100 == 2 && (rw.mediaRequest || isPlaylist(rw.r, ct)) {
+		is, certain := rw.isPlaylistSoFar(first, codings)
+		if !is && !certain {
+			return
+		}
+		if is {
+			rw.decideList(playlist, first, codings)
+			return
+		}
 	}
 	if !typed && strings.EqualFold(strings.TrimSpace(h.Get("X-Content-Type-Options")), "nosniff") {
 		// Browsers take it for text, unless net/http gives it a type.

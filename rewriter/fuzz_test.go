@@ -2,8 +2,10 @@ package rewriter
 
 import (
 	"bytes"
+	"io"
 	"iter"
 	"math/rand/v2"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -179,4 +181,33 @@ func TestRewritersSideBySide(t *testing.T) {
 	if held := o.Budget.Held(); held != 0 {
 		t.Errorf("%d bytes are still booked", held)
 	}
+}
+
+// What another reading of URLs finds in a playlist that passes is of the site's own.
+func FuzzPlaylist(f *testing.F) {
+	for _, s := range []string{"a.ts", "https://tracker.test/a.ts", "#EXT-X-KEY:URI=\"//tracker.test/k\"", "https://{$h}/a.ts", "data:,%23EXTM3U%0Ahttps://tracker.test/", "/\\tracker.test\r", "#EXT-X-DEFINE:NAME=\"h\",VALUE=\"x\""} {
+		f.Add([]byte(s))
+	}
+	base, p := &url.URL{Scheme: "https", Host: "site.test", Path: "/a/b.m3u8"}, policy(f, "block")
+	f.Fuzz(func(t *testing.T, lines []byte) {
+		r := New(io.Discard, Options{Policy: p, Page: rules.NewPage("https", "site.test")})
+		if r.PlaylistBlocked(append([]byte(playlistHeader+"\n"), lines...)) {
+			return
+		}
+		for line := range strings.SplitSeq(string(lines), "\n") {
+			if strings.HasPrefix(line, "#") {
+				if _, line, _ = strings.Cut(line, `URI="`); line == "" {
+					continue
+				}
+				line, _, _ = strings.Cut(line, `"`)
+			}
+			u, err := url.Parse(strings.TrimSpace(line))
+			if err != nil {
+				continue
+			}
+			if u = base.ResolveReference(u); (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && !strings.EqualFold(u.Hostname(), "site.test") {
+				t.Errorf("%q passes with %s", lines, u)
+			}
+		}
+	})
 }

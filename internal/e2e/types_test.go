@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// typeVectors are documents of media types that some browser shows as a page, each in a frame, and XSLT style sheets.
+// typeVectors are documents of media types that some browser shows as a page, each in a frame, XSLT style sheets, and media
+// playlists.
 func typeVectors() (pages, parts []*vector) {
 	add := func(to *[]*vector, id, contentType, body string) {
 		*to = append(*to, &vector{ID: id, Scope: "static", ContentType: &contentType, Body: []byte(body)})
@@ -43,6 +44,13 @@ func typeVectors() (pages, parts []*vector) {
 			id := fmt.Sprintf("xslt%d-%d", i, k)
 			add(&parts, id+".xsl", t, `<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">`+strings.ReplaceAll(body, "§", "http://tracker.test/"+id+"/x")+`</xsl:stylesheet>`)
 			add(&pages, id, "text/xml", `<?xml-stylesheet type="text/xsl" href="`+id+`.xsl"?><r/>`)
+		}
+	}
+	for i, t := range []string{"application/vnd.apple.mpegurl", "video/mp4", "text/plain"} {
+		for k, line := range []string{"#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n§", "#EXT-X-STREAM-INF:BANDWIDTH=9\n§", "#EXT-X-TARGETDURATION:9\n#EXT-X-MAP:URI=\"§\"\n#EXTINF:9,\na.mp4"} {
+			id := fmt.Sprintf("playlist%d-%d", i, k)
+			add(&parts, id+".media", t, "#EXTM3U\n#EXT-X-VERSION:7\n"+strings.ReplaceAll(line, "§", "http://tracker.test/"+id+"/x")+"\n#EXT-X-ENDLIST\n")
+			add(&pages, id, "text/html", `<!DOCTYPE html><video src="`+id+`.media" preload="auto" autoplay muted></video>`)
 		}
 	}
 	return pages, parts

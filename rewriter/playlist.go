@@ -1,0 +1,77 @@
+package rewriter
+
+import (
+	"bytes"
+
+	"github.com/caddy-consent/caddy-consent/rules"
+)
+
+const playlistHeader = "#EXTM3U"
+
+// PlaylistHeader is how many bytes of a file tell whether it is a media playlist.
+const PlaylistHeader = len(playlistHeader)
+
+// maxPlaylists is how deep playlists in data: URLs of playlists are read.
+const maxPlaylists = 4
+
+// IsPlaylist reports whether a file with these first bytes is a media playlist (RFC 8216, 4.3.1.1). Chromium takes it
+// for one whatever type it has.
+func IsPlaylist(first []byte) bool { return bytes.HasPrefix(first, []byte(playlistHeader)) }
+
+// PlaylistBlocked reports whether a media playlist, given whole, names anything that the policy blocks: media and
+// further playlists in lines of their own, keys and others in the quoted values of tags (RFC 8216, 4.1 and 4.2).
+func (r *Rewriter) PlaylistBlocked(text []byte) bool { return r.playlist(text, 0) }
+
+func (r *Rewriter) playlist(text []byte, depth int) bool {
+	for line := range bytes.SplitSeq(text, []byte("\n")) {
+		if len(line) == 0 {
+			continue
+		}
+		if line[0] != '#' {
+			if r.playlistURL(line, depth) {
+				return true
+			}
+			continue
+		}
+		for {
+			_, rest, ok := bytes.Cut(line, []byte(`"`))
+			if !ok {
+				break
+			}
+			value, after, _ := bytes.Cut(rest, []byte(`"`))
+			if (r.withHost(value) != nil || schemeOf(value) == schemeData || bytes.Contains(value, []byte(variable))) && r.playlistURL(value, depth) {
+				return true
+			}
+			line = after
+		}
+	}
+	return false
+}
+
+// variable begins the name of a variable whose value a player puts in its place.
+const variable = "{$"
+
+func (r *Rewriter) playlistURL(url []byte, depth int) bool {
+	before, _, variables := bytes.Cut(url, []byte(variable))
+	if variables && !endsHost(before) {
+		if r.o.Policy.AllAllowed() {
+			return false
+		}
+		r.record(0, rules.Resource{Kind: rules.KindMedia, URL: str(url), Page: r.page}, ambiguous("ambiguous:playlist"))
+		return true
+	}
+	if schemeOf(url) != schemeData {
+		return r.decide(0, rules.KindMedia, url).Action == rules.Block
+	}
+	defer r.dropData(len(r.data))
+	_, body, ok := r.parseData(url, false)
+	return ok && IsPlaylist(body) && (depth == maxPlaylists && !r.o.Policy.AllAllowed() || r.playlist(body, depth+1))
+}
+
+// endsHost reports whether nothing behind the begin of a URL can change its host.
+func endsHost(begin []byte) bool {
+	if i := bytes.Index(begin, []byte("//")); i >= 0 {
+		return bytes.IndexByte(begin[i+2:], '/') > 0
+	}
+	return len(begin) > 1 && begin[0] == '/' && !isSlash(begin[1]) && begin[1] > ' '
+}

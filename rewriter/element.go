@@ -214,13 +214,19 @@ func (r *Rewriter) hrefs(rd *reader) bool {
 
 var commonAttrs = attrsOf(atStyle, atPaint, atBackground, atPing, atAttributionSrc, atEvent, atLazySrc, atLazySrcset)
 
+// firstCounts are those of them that only the tree builder reads, which drops duplicates (HTML Standard, 13.2.5.33).
+const firstCounts = attrSet(1<<atStyle | 1<<atBackground | 1<<atPing)
+
 // common looks at the attributes that every element may have.
 func (r *Rewriter) common(rd *reader) {
 	if rd.has&commonAttrs == 0 || !rd.live && !rd.svg {
 		return
 	}
+	seen := attrSet(0)
 	for _, a := range rd.attrs {
-		if a.val.empty() {
+		dropped := (seen & firstCounts).has(a.id)
+		seen |= 1 << a.id
+		if a.val.empty() || dropped {
 			continue
 		}
 		switch a.id {

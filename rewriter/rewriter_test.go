@@ -106,6 +106,8 @@ var elementTests = []struct{ name, in, want string }{
 	{"a namespace is a name", `<style>@namespace url(§);</style>`, ""},
 	{"a style attribute", `<p style="background:url(§)">`, `<p{} style="background:url(data:,§)">`},
 	{"a style attribute with references", `<p style="background:url(&quot;§&quot;)">`, `<p{} style="background:url(&quot;data:,§&quot;)">`},
+	{"duplicates that only the tree builder reads", `<p style style="background:url(§)"><td><table background=/a background=§ style="a:url(§)" STYLE="b:url(§)"><a ping ping=§>`, `<p style style="background:url(§)"><td><table{} background=/a background=§ style="a:url(data:,§)" STYLE="b:url(§)"><a ping ping=§>`},
+	{"duplicates of a background that is blocked", `<table background=§ background=/a>`, `<table{} ~background=§ ~background=/a>`},
 	{"a document in an attribute", `<iframe srcdoc="<img src=&quot;§&quot;>"></iframe>`,
 		`<iframe srcdoc="<img {esc}data-consent-src=&quot;§&quot;>"></iframe>`},
 	{"a document in a data URL", `<iframe src="data:text/html,<img src=§>"></iframe>`, `<iframe{} ~src="data:text/html,<img src=§>"></iframe>`},

@@ -12,7 +12,7 @@ import (
 // href that is not blank, or the last of an image's preload.
 func (r *Rewriter) linkElement(rd *reader) {
 	var first, last kindSet
-	rels, as := 0, rules.Kind(0)
+	rels, as, idle, ahead := 0, rules.Kind(0), false, false
 	for _, a := range rd.attrs {
 		switch a.id {
 		case atRel:
@@ -21,12 +21,21 @@ func (r *Rewriter) linkElement(rd *reader) {
 			}
 			rels++
 		case atAs:
-			if k := asKind(bytes.Trim(r.value(rd, a), spaces)); as == 0 || k.Active() {
+			v := bytes.Trim(r.value(rd, a), spaces)
+			if k := asKind(v); as == 0 || k.Active() {
 				as = k
+			}
+			if isIdle(v) {
+				idle = true
+			} else {
+				ahead = true
 			}
 		}
 	}
 	kinds := first | last&scannerKinds
+	if idle && !ahead {
+		kinds &^= 1 << preload
+	}
 	if kinds == 0 {
 		return
 	}
@@ -157,6 +166,17 @@ func relKind(token []byte) rules.Kind {
 		return rules.KindFetch
 	}
 	return 0
+}
+
+// isIdle reports whether as is a destination for which no browser loads anything ahead (HTML Standard, "translate a
+// preload destination"). Workers and worklets are none of them, which WebKit loads, nor words that browsers may learn.
+func isIdle(as []byte) bool {
+	for _, word := range [...]string{"document", "embed", "iframe", "manifest", "object", "report", "xslt"} {
+		if equalFold(as, word) {
+			return true
+		}
+	}
+	return false
 }
 
 func asKind(as []byte) rules.Kind {

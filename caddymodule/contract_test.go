@@ -127,6 +127,9 @@ func TestResponses(t *testing.T) {
 		{"other links stay as they are", Handler{}, respond(200, "x", "Content-Type: text/plain", `Link: <https://www.facebook.com/x>;rel=canonical,  </b>; rel=next`), nil, 200, "x", "", map[string]string{"Link": `<https://www.facebook.com/x>;rel=canonical,  </b>; rel=next`}},
 		{"a refresh to a tracker goes", Handler{}, respond(200, "x", "Content-Type: text/plain", `Refresh: 0; url=https://ad.doubleclick.net/x`), nil, 200, "x", "passed:not_html", map[string]string{"Refresh": ""}},
 		{"a refresh to a tracker as Chromium reads it", Handler{}, respond(200, "x", "Content-Type: text/plain", "Refresh: 0; url='/'@ad.doubleclick.net/x'", "Refresh: 0; url='//a'@ad.doubleclick.net/x'"), nil, 200, "x", "passed:not_html", map[string]string{"Refresh": "0; url='/'@ad.doubleclick.net/x'"}},
+		{"a refresh to a tracker on two lines", Handler{}, respond(200, "x", "Content-Type: text/plain", "Refresh: 0", "Refresh: url=https://ad.doubleclick.net/x"), nil, 200, "x", "passed:not_html", map[string]string{"Refresh": ""}},
+		{"a refresh to a tracker with an empty line", Handler{}, respond(200, "x", "Content-Type: text/plain", "Refresh: 0", "Refresh: ", "Refresh: //ad.doubleclick.net/x"), nil, 200, "x", "passed:not_html", map[string]string{"Refresh": ""}},
+		{"a refresh of the site on two lines", Handler{}, respond(200, "x", "Content-Type: text/plain", "Refresh: 0", "Refresh: url=/x"), nil, 200, "x", "", map[string]string{"Refresh": "0, url=/x"}},
 		{"shadow changes nothing", Handler{Mode: "shadow"}, respond(200, doc, html, fmt.Sprint("Content-Length: ", len(doc)), "Set-Cookie: _ga=1", `Etag: "a"`), nil, 200, doc, "rewritten",
 			map[string]string{"Content-Length": fmt.Sprint(len(doc)), "Set-Cookie": "_ga=1", "Etag": `"a"`, "Vary": "", "Cache-Control": ""}},
 	} {

@@ -334,7 +334,7 @@ func (rw *responseWriter) filterHeader() {
 		case strings.EqualFold(k, "Link"):
 			rw.setHeader(h, k, rw.filterLink(lines))
 		case strings.EqualFold(k, "Refresh"):
-			rw.setHeader(h, k, rw.filterURLs(rw.filterURLs(lines, rules.KindNavigation, refreshURL), rules.KindNavigation, looseRefreshURL))
+			rw.setHeader(h, k, rw.filterRefresh(lines))
 		case strings.EqualFold(k, "Speculation-Rules"):
 			rw.setHeader(h, k, rw.filterRules(lines))
 		case strings.EqualFold(k, "Alt-Svc"):
@@ -462,6 +462,23 @@ func (rw *responseWriter) filterURLs(lines []string, kind rules.Kind, url func(s
 		if !rw.blocks(kind, url(l)) {
 			kept = append(kept, l)
 		}
+	}
+	return kept
+}
+
+// filterRefresh drops the lines of Refresh whose URL is blocked, and all of them if the URL that they name together is:
+// browsers read them as one, Firefox without those that are empty.
+func (rw *responseWriter) filterRefresh(lines []string) []string {
+	filter := func(lines []string) []string {
+		return rw.filterURLs(rw.filterURLs(lines, rules.KindNavigation, refreshURL), rules.KindNavigation, looseRefreshURL)
+	}
+	kept := filter(lines)
+	if len(kept) < 2 {
+		return kept
+	}
+	full := slices.DeleteFunc(slices.Clone(kept), func(l string) bool { return strings.Trim(l, " \t") == "" })
+	if len(filter([]string{strings.Join(kept, ", "), strings.Join(full, ", ")})) < 2 {
+		return nil
 	}
 	return kept
 }

@@ -75,9 +75,13 @@ func mayBePage(mediaType string) bool {
 	return mediaType == "text/html" || mediaType == turboStream || mediaType == "multipart/x-mixed-replace" || strings.HasSuffix(mediaType, "+xml") || isXML(mediaType)
 }
 
-// isUnknown reports whether browsers sniff what is of that type.
+// isUnknown reports whether browsers sniff what is of that type; the last is Firefox's own word for what has none.
 func isUnknown(mediaType string) bool {
-	return mediaType == "unknown/unknown" || mediaType == "application/unknown" || mediaType == "*/*"
+	switch mediaType {
+	case "unknown/unknown", "application/unknown", "*/*", "application/x-unknown-content-type":
+		return true
+	}
+	return false
 }
 
 // nextType cuts the first of the types in a header off at the comma behind it, unless that is quoted.

@@ -104,6 +104,7 @@ func TestResponses(t *testing.T) {
 		{"no Content-Type is sniffed as browsers do", Handler{}, respond(200, doc), nil, 200, docSafe, "rewritten", map[string]string{"Content-Type": "text/html; charset=utf-8"}},
 		{"no Content-Type, no HTML", Handler{}, respond(200, "plain"), nil, 200, "plain", "", map[string]string{"Content-Type": "text/plain; charset=utf-8"}},
 		{"a Content-Type that browsers do not believe", Handler{}, respond(200, doc, "Content-Type: */*"), nil, 200, docSafe, "rewritten", nil},
+		{"a Content-Type that Firefox alone does not believe", Handler{}, respond(200, doc, "Content-Type: application/x-unknown-content-type"), nil, 200, docSafe, "rewritten", map[string]string{"Content-Type": "text/html; charset=utf-8"}},
 		{"what is said not to be sniffed is no page", Handler{}, respond(200, doc, "Content-Type: */*", "X-Content-Type-Options: nosniff"), nil, 200, doc, "", map[string]string{"Content-Type": "*/*"}},
 		{"no browser takes for HTML what we take for text", Handler{}, respond(200, "<pre>"+doc, "Content-Type: */*"), nil, 200, "<pre>" + doc, "", map[string]string{"Content-Type": "text/plain; charset=utf-8"}},
 		{"an unknown coding is refused", Handler{}, respond(200, doc, html, "Content-Encoding: snappy"), nil, 502, errorPage, "failed:unsupported_encoding", map[string]string{"Content-Encoding": ""}},

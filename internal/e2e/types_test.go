@@ -17,7 +17,7 @@ func typeVectors() (pages, parts []*vector) {
 	}
 	for i, t := range []string{
 		"application/rdf+xml", "application/mathml+xml", "text/xsl", "application/vnd.wap.xhtml+xml", "application/xhtml+xml", "+xml", "application/xml;charset=utf-8", "unknown/unknown", "application/unknown",
-		"*/*", "text", "text/plain,text/html", "text/html;", "text/html garbage", "text /html", "image/svg+xml", "text/xml", "multipart/x-mixed-replace; boundary=x",
+		"*/*", "text", "text/plain,text/html", "text/html;", "text/html garbage", "text /html", "image/svg+xml", "text/xml", "multipart/x-mixed-replace; boundary=x", "application/x-unknown-content-type",
 	} {
 		id := fmt.Sprintf("type%d", i)
 		body := doc(id)

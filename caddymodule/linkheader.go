@@ -38,7 +38,7 @@ func (rw *responseWriter) filterLink(lines []string) []string {
 // mayFetch reports whether Link headers have a word of a relation for which browsers ask something of the target.
 func mayFetch(lines []string) bool {
 	text := strings.ToLower(strings.ReplaceAll(strings.Join(lines, ","), `\`, ""))
-	for _, word := range []string{"load", "fetch", "connect", "style", "icon", "render", "manifest", "dictionary"} {
+	for _, word := range []string{"load", "fetch", "connect", "style", "icon", "render", "manifest", "dictionary", "next"} {
 		if strings.Contains(text, word) {
 			return true
 		}

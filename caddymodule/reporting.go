@@ -128,18 +128,31 @@ var fetched = map[string]rules.Kind{
 	"audioworklet": rules.KindScript, "paintworklet": rules.KindScript, "iframe": rules.KindFrame, "frame": rules.KindFrame,
 	"fencedframe": rules.KindFrame, "embed": rules.KindEmbed, "object": rules.KindEmbed, "style": rules.KindStyle, "xslt": rules.KindStyle,
 	"image": rules.KindImage, "font": rules.KindFont, "audio": rules.KindMedia, "video": rules.KindMedia, "track": rules.KindMedia,
-	"empty": rules.KindFetch, "manifest": rules.KindFetch, "json": rules.KindFetch,
+	"empty": rules.KindFetch, "manifest": rules.KindFetch, "json": rules.KindFetch, "speculationrules": rules.KindPrefetch,
 }
 
-// redirectBlocked reports whether the response sends a part of a page on to what is blocked. Where a
-// visitor goes is theirs to choose, so navigations pass.
+// partOf returns what a request asks for where nobody has gone there: a part of a page, a page ahead of a visit, or to take
+// reports, of which browsers say no destination.
+func partOf(r *http.Request) (kind rules.Kind, ok bool) {
+	if purpose := r.Header.Get("Sec-Purpose"); strings.HasPrefix(purpose, "prefetch") {
+		return rules.KindPrefetch, true
+	}
+	if r.Header.Get("Content-Type") == "application/reports+json" {
+		return rules.KindFetch, true
+	}
+	kind, ok = fetched[r.Header.Get("Sec-Fetch-Dest")]
+	return kind, ok
+}
+
+// redirectBlocked reports whether the response sends a part of a page, or what is asked for without the visitor, on to what
+// is blocked. Where a visitor goes is theirs to choose, so navigations pass.
 func (rw *responseWriter) redirectBlocked() bool {
 	switch rw.status {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 	default:
 		return false
 	}
-	kind, ok := fetched[rw.r.Header.Get("Sec-Fetch-Dest")]
+	kind, ok := partOf(rw.r)
 	if !ok {
 		return false
 	}

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -251,17 +252,22 @@ func TestRedirectsOfPartsOfAPage(t *testing.T) {
 	for _, tt := range []struct {
 		name, dest, to string
 		status         int
+		line           string
 	}{
-		{"an image sent on to a tracker", "image", "https://www.facebook.com/tr?id=1", 204},
-		{"a script sent on to a tracker", "script", "//www.googletagmanager.com/gtm.js?id=GTM-X", 204},
-		{"an image of the site", "image", "/other.png", 302},
-		{"a visitor who goes there", "document", "https://www.facebook.com/tr?id=1", 302},
-		{"a client that does not say", "", "https://www.facebook.com/tr?id=1", 302},
+		{"an image sent on to a tracker", "image", "https://www.facebook.com/tr?id=1", 204, ""},
+		{"a script sent on to a tracker", "script", "//www.googletagmanager.com/gtm.js?id=GTM-X", 204, ""},
+		{"an image of the site", "image", "/other.png", 302, ""},
+		{"a visitor who goes there", "document", "https://www.facebook.com/tr?id=1", 302, ""},
+		{"a client that does not say", "", "https://www.facebook.com/tr?id=1", 302, ""},
+		{"speculation rules", "speculationrules", "https://www.facebook.com/rules.json", 204, ""},
+		{"a page fetched ahead", "document", "https://www.facebook.com/tr?id=1", 204, "Sec-Purpose: prefetch;prerender"},
+		{"reports", "", "https://www.facebook.com/tr?id=1", 204, "Content-Type: application/reports+json"},
+		{"speculation rules of the site", "speculationrules", "/rules.json", 302, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t, &Handler{}, respond(302, "gone", "Content-Type: text/plain", "Location: "+tt.to, "Set-Cookie: sid=1"))
 			s.host = "shop.example"
-			a := s.get(t, "Sec-Fetch-Dest: "+tt.dest)
+			a := s.get(t, "Sec-Fetch-Dest: "+tt.dest, cmp.Or(tt.line, "Accept: */*"))
 			if a.StatusCode != tt.status || (a.Header.Get("Location") == "") != (tt.status == 204) || len(a.Header["Set-Cookie"]) != 1 {
 				t.Errorf("status %d, Location %s, cookies %q", a.StatusCode, a.Header.Get("Location"), a.Header["Set-Cookie"])
 			}

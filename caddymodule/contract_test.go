@@ -82,6 +82,8 @@ func TestResponses(t *testing.T) {
 		{"the same over plain HTTP", Handler{}, respond(200, doc, "Content-Type: multipart/x-mixed-replace; boundary=x"), []string{"Accept: text/html,*/*;q=0.8"}, 502, errorPage, "failed:multipart_document", nil},
 		{"images that replace each other pass", Handler{}, respond(200, doc, "Content-Type: multipart/x-mixed-replace; boundary=x"), []string{"Sec-Fetch-Dest: image"}, 200, doc, "", nil},
 		{"and may be opened by their address", Handler{Fail: map[string]string{"multipart_document": "open"}}, respond(200, doc, "Content-Type: multipart/x-mixed-replace; boundary=x"), []string{"Sec-Fetch-Dest: document"}, 200, doc, "passed:multipart_document", nil},
+		{"a signed page, for which Chromium asks other hosts", Handler{}, respond(200, "sxg1-b3\x00", "Content-Type: application/signed-exchange;v=b3", "X-Content-Type-Options: nosniff"), []string{"Sec-Fetch-Dest: document"}, 502, errorPage, "failed:signed_exchange", nil},
+		{"the same where everything is allowed", Handler{}, respond(200, "sxg1-b3\x00", "Content-Type: application/signed-exchange;v=b3"), []string{yes}, 200, "sxg1-b3\x00", "all_allowed", nil},
 		{"several types: the last that is one", Handler{}, respond(200, "x"+doc, "Content-Type: text/plain", "Content-Type: text/html; charset=gbk", "Content-Type: */*"), nil, 200, "x" + docSafe, "rewritten", map[string]string{"Content-Type": "text/html; charset=gbk"}},
 		{"several types in one line", Handler{}, respond(200, "x"+doc, "Content-Type: text/html; charset=gbk, bogus, text/html"), nil, 200, "x" + docSafe, "rewritten", map[string]string{"Content-Type": "text/html; charset=gbk"}},
 		{"another type behind it", Handler{}, respond(200, "x"+doc, "Content-Type: text/html; charset=gbk", "Content-Type: text/plain"), nil, 200, "x" + doc, "", map[string]string{"Content-Type": "text/plain"}},
@@ -158,6 +160,7 @@ func TestFailuresByCause(t *testing.T) {
 	for cause, next := range map[string]caddyhttp.HandlerFunc{
 		causeEncoding: respond(200, doc, html, "Content-Encoding: snappy"),
 		causeCharset:  respond(200, doc, "Content-Type: application/xhtml+xml; charset=none-such"),
+		causeSigned:   respond(200, doc, "Content-Type: application/signed-exchange"),
 		causePartial:  respond(206, doc, html, "Content-Range: bytes 0-9/99"),
 	} {
 		for _, how := range []map[string]string{nil, {cause: "open"}, {"*": "open"}, {"*": "open", cause: "closed"}, {"*": "closed", cause: "open"}} {

@@ -110,7 +110,8 @@ type Handler struct {
 	// Fail says, by cause or for all causes with `*`, whether a response that cannot be rewritten is
 	// replaced by an error (`closed`, default) or passed unread (`open`). The causes are
 	// `unsupported_encoding`, `unsupported_charset`, `partial_content`, `multipart_document` (documents
-	// that replace each other, which Firefox shows) and `upstream_abort`, which is always closed.
+	// that replace each other, which Firefox shows), `signed_exchange` (a page that its signature keeps
+	// from being changed) and `upstream_abort`, which is always closed.
 	Fail map[string]string `json:"fail,omitempty"`
 
 	// NoTransform says what `Cache-Control: no-transform` of the upstream means: `enforce` (default)

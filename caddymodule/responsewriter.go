@@ -27,10 +27,11 @@ const (
 	causeCharset  = "unsupported_charset"
 	causePartial  = "partial_content"
 	causeParts    = "multipart_document"
+	causeSigned   = "signed_exchange"
 	causeAbort    = "upstream_abort"
 )
 
-var causes = []string{causeEncoding, causeCharset, causePartial, causeParts, causeAbort}
+var causes = []string{causeEncoding, causeCharset, causePartial, causeParts, causeSigned, causeAbort}
 
 // disposition is what happens to a response's body.
 type disposition uint8
@@ -436,7 +437,8 @@ func (rw *responseWriter) decide(first []byte) {
 	}
 	xml := isXML(ct) || rw.r.Header.Get("Sec-Fetch-Dest") == "xslt" && strings.HasSuffix(ct, "+xml")
 	parts := ct == "multipart/x-mixed-replace" && mayBeShown(rw.r)
-	document := ct == "text/html" || ct == turboStream || xml || parts
+	signed := ct == "application/signed-exchange" // Chromium asks the hosts in it for a certificate, or for the page
+	document := ct == "text/html" || ct == turboStream || xml || parts || signed
 	if bodyless {
 		document = rw.docRequest
 	}
@@ -476,6 +478,9 @@ func (rw *responseWriter) decide(first []byte) {
 		return
 	case parts:
 		rw.refuse(causeParts)
+		return
+	case signed:
+		rw.refuse(causeSigned)
 		return
 	}
 	if ct == "text/xsl" && !rw.h.shadow {

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"compress/zlib"
 	"context"
@@ -413,6 +414,38 @@ func TestEarlyHints(t *testing.T) {
 	defer resp.Body.Close()
 	if want := "[103 [</a.css>; rel=preload; as=style] 103 [</a.css>; rel=preload; as=style]]"; resp.StatusCode != 404 || fmt.Sprint(hints) != want {
 		t.Errorf("%d after %v, want 404 after %s", resp.StatusCode, hints, want)
+	}
+}
+
+// What a compressed body without a type is taken for is sniffed behind the coding, and said.
+func TestCompressedUpstreamsWithoutAType(t *testing.T) {
+	xml := `<?xml version="1.0"?><?xml-stylesheet href="https://www.facebook.com/tr"?><r/>`
+	long := strings.Repeat("<p>some text</p>\n", 9999)
+	for _, tt := range []struct{ body, want, contentType string }{
+		{doc, docSafe, "text/html; charset=utf-8"},
+		{doc + long, docSafe + long, "text/html; charset=utf-8"},
+		{xml, strings.Replace(xml, "xml-style", "data-consent-xml-style", 1), "text/xml; charset=utf-8"},
+		{"plain", "", "text/plain; charset=utf-8"},
+		{"\x89PNG\x0d\x0a\x1a\x0a" + long, "", "image/png"},
+	} {
+		for _, coding := range []string{"gzip", "deflate", "br", "zstd"} {
+			data := compress(t, coding, tt.body)
+			for _, size := range []int{1, 700, 1 << 20} {
+				a := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+					w.Header()["Content-Type"] = nil
+					w.Header().Set("Content-Encoding", coding)
+					for rest := data; rest != ""; rest = rest[min(size, len(rest)):] {
+						if _, err := io.WriteString(w, rest[:min(size, len(rest))]); err != nil {
+							return err
+						}
+					}
+					return nil
+				}).get(t)
+				if a.Header.Get("Content-Type") != tt.contentType || a.body != cmp.Or(tt.want, data) || a.err != nil {
+					t.Errorf("%s in pieces of %d: %q, got %s %.200q %v", coding, size, tt.body[:5], a.Header.Get("Content-Type"), a.body, a.err)
+				}
+			}
+		}
 	}
 }
 

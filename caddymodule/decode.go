@@ -47,6 +47,28 @@ func splitCodings(values []string) (codings []string, known bool) {
 	return codings, known && len(codings) <= 3
 }
 
+// decodedHead returns what a body begins with behind its codings, as far as that is needed to sniff it; the body may
+// be whole.
+func decodedHead(codings []string, body []byte, whole bool) []byte {
+	var w headWriter
+	d := newDecoder(codings, &w)
+	defer d.Abort()
+	if _, err := d.Write(body); err == nil && whole {
+		_ = d.Close()
+	}
+	return w
+}
+
+// headWriter takes sniffLen bytes, and more only where they come with those.
+type headWriter []byte
+
+func (w *headWriter) Write(p []byte) (int, error) {
+	if *w = append(*w, p...); len(*w) >= sniffLen {
+		return 0, io.ErrShortWrite
+	}
+	return len(p), nil
+}
+
 // newDecoder returns a decoder for codings, which splitCodings knows.
 func newDecoder(codings []string, out io.Writer) *decoder {
 	d := new(decoder)

@@ -80,6 +80,7 @@ type responseWriter struct {
 	saved      int // of savedLines, those in use
 
 	head     []byte        // of the body, while that is undecided
+	tryAt    int           // the length of head at which it is decoded next
 	gathered *gathered     // nil where the header is out
 	fed      time.Time     // when the rewriter was last done with what it got
 	idle     time.Duration // between that and what came next, in all
@@ -422,18 +423,28 @@ func (rw *responseWriter) decide(first []byte) {
 		}
 		ct, typed = "text/plain", true
 	}
-	if !typed && !bodyless && !head && len(codings) == 0 {
-		if len(first) < sniffLen && !rw.finished && !((rw.flushed || rw.incremental) && sniffed(first)) {
+	if !typed && !bodyless && !head && known {
+		text := first
+		if len(codings) > 0 && !rw.finished {
+			if len(first) < rw.tryAt {
+				return
+			}
+			rw.tryAt = 2 * len(first)
+		}
+		if len(codings) > 0 {
+			text = decodedHead(codings, first, rw.finished)
+		}
+		if len(text) < sniffLen && len(first) < lookAhead && !rw.finished && !((rw.flushed || rw.incremental) && sniffed(text)) {
 			return // wait for bytes to sniff
 		}
 		// net/http would sniff what comes out of the rewriter, and browsers know more tags than it does.
-		ct = http.DetectContentType(first)
+		ct = http.DetectContentType(text)
 		if !rw.h.shadow {
 			h["Content-Type"] = []string{ct}
 		}
 		ct, _, _ = mime.ParseMediaType(ct)
 	} else if !typed && len(codings) > 0 {
-		ct = "text/html" // a browser sniffs behind the coding
+		ct = "text/html" // it may be one
 	}
 	xml := isXML(ct) || rw.r.Header.Get("Sec-Fetch-Dest") == "xslt" && strings.HasSuffix(ct, "+xml")
 	parts := ct == "multipart/x-mixed-replace" && mayBeShown(rw.r)

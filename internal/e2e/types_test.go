@@ -35,6 +35,11 @@ func typeVectors() (pages, parts []*vector) {
 		add(&parts, id+"-doc", t, `text <img src="http://tracker.test/`+id+`/x.png">`)
 		add(&pages, id, "text/html", `<!DOCTYPE html><iframe src="`+id+`-doc"></iframe>`)
 	}
+	// Of a signed exchange that it cannot read Chromium takes the URL to go to instead.
+	url := "https://tracker.test/sxg/x"
+	add(&parts, "sxg-doc", "application/signed-exchange;v=b3", "sxg1-b3\x00\x00"+string(rune(len(url)))+url+"\x00\x00\x00\x00\x00\x00")
+	parts[len(parts)-1].Headers = map[string]string{"X-Content-Type-Options": "nosniff"}
+	add(&pages, "sxg", "text/html", `<!DOCTYPE html><iframe src="sxg-doc"></iframe>`)
 	for i, t := range []string{"text/xsl", "application/xslt+xml", "text/xml"} {
 		for k, body := range []string{
 			`<xsl:template match="/"><html><body><img src="§"/></body></html></xsl:template>`,

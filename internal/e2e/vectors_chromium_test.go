@@ -120,6 +120,7 @@ func (p pool) replay(visits []*visit) {
 // open. The profile is a regular one: in a private one Chromium makes no preconnections.
 type replayer struct {
 	bin, site   string
+	tls         string // address of the site over TLS, if pages are opened there
 	ids         map[string]bool
 	track, rest *sink // tracker.test with what is below it, and all other hosts
 
@@ -152,7 +153,7 @@ func (p *replayer) prepare(scripting bool) (err error) {
 		if err != nil {
 			return err
 		}
-		p.b, p.endB, err = openBrowser(p.bin, dir, p.rest.addr, map[string]string{"site.test": p.site, "tracker.test": p.track.addr, "*.tracker.test": p.track.addr})
+		p.b, p.endB, err = openBrowser(p.bin, dir, p.rest.addr, map[string]string{"site.test:80": p.site, "site.test:443": cmp.Or(p.tls, p.site), "tracker.test": p.track.addr, "*.tracker.test": p.track.addr})
 		if err != nil {
 			os.RemoveAll(dir)
 			return fmt.Errorf("starting Chromium: %w", err)
@@ -221,7 +222,11 @@ func (p *replayer) visit(x *visit) error {
 func (p *replayer) load(x *visit) {
 	p.track.reset()
 	p.rest.reset()
-	if err := p.x.do(8*time.Second, chromedp.Navigate("http://site.test"+x.path())); err != nil {
+	origin := "http://site.test"
+	if p.tls != "" {
+		origin = "https://site.test"
+	}
+	if err := p.x.do(8*time.Second, chromedp.Navigate(origin+x.path())); err != nil {
 		p.used = pagesPerTab // such as a download; the next page gets a new tab
 	}
 	wait := 0

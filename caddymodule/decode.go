@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"compress/zlib"
 	"errors"
@@ -47,26 +48,31 @@ func splitCodings(values []string) (codings []string, known bool) {
 	return codings, known && len(codings) <= 3
 }
 
-// decodedHead returns what a body begins with behind its codings, as far as that is needed to sniff it; the body may
-// be whole.
-func decodedHead(codings []string, body []byte, whole bool) []byte {
-	var w headWriter
-	d := newDecoder(codings, &w)
-	defer d.Abort()
-	if _, err := d.Write(body); err == nil && whole {
-		_ = d.Close()
+// decoded returns up to limit bytes of what a coded body says, and whether that is all of it.
+func decoded(codings []string, body []byte, limit int) (text []byte, whole bool) {
+	var b bytes.Buffer
+	d := newDecoder(codings, &limitedWriter{&b, limit})
+	_, err := d.Write(body)
+	if err == nil {
+		err = d.Close()
 	}
-	return w
+	d.Abort()
+	return b.Bytes(), err == nil
 }
 
-// headWriter takes sniffLen bytes, and more only where they come with those.
-type headWriter []byte
+// limitedWriter fails once more is written than fits.
+type limitedWriter struct {
+	w *bytes.Buffer
+	n int
+}
 
-func (w *headWriter) Write(p []byte) (int, error) {
-	if *w = append(*w, p...); len(*w) >= sniffLen {
-		return 0, io.ErrShortWrite
+func (l *limitedWriter) Write(p []byte) (int, error) {
+	n := min(len(p), l.n-l.w.Len())
+	l.w.Write(p[:n])
+	if n < len(p) {
+		return n, io.ErrShortWrite
 	}
-	return len(p), nil
+	return n, nil
 }
 
 // newDecoder returns a decoder for codings, which splitCodings knows.

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"path"
@@ -95,31 +94,4 @@ func (rw *responseWriter) isPlaylistSoFar(first []byte, codings []string) (is, c
 		first, _ = decoded(codings, first, rewriter.PlaylistHeader)
 	}
 	return rewriter.IsPlaylist(first), certain || len(first) >= rewriter.PlaylistHeader
-}
-
-// decoded returns up to limit bytes of what a coded body says, and whether that is all of it.
-func decoded(codings []string, body []byte, limit int) (text []byte, whole bool) {
-	var b bytes.Buffer
-	d := newDecoder(codings, &limitedWriter{&b, limit})
-	_, err := d.Write(body)
-	if err == nil {
-		err = d.Close()
-	}
-	d.Abort()
-	return b.Bytes(), err == nil
-}
-
-// limitedWriter fails once more is written than fits.
-type limitedWriter struct {
-	w *bytes.Buffer
-	n int
-}
-
-func (l *limitedWriter) Write(p []byte) (int, error) {
-	n := min(len(p), l.n-l.w.Len())
-	l.w.Write(p[:n])
-	if n < len(p) {
-		return n, io.ErrShortWrite
-	}
-	return n, nil
 }

@@ -432,7 +432,7 @@ func (rw *responseWriter) decide(first []byte) {
 			rw.tryAt = 2 * len(first)
 		}
 		if len(codings) > 0 {
-			text = decodedHead(codings, first, rw.finished)
+			text, _ = decoded(codings, first, sniffLen)
 		}
 		if len(text) < sniffLen && len(first) < lookAhead && !rw.finished && !((rw.flushed || rw.incremental) && sniffed(text)) {
 			return // wait for bytes to sniff

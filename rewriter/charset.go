@@ -236,11 +236,8 @@ func (r *Rewriter) lateDeclaration(first []byte) {
 // lateRule is the rule of what names an encoding that cannot be followed any more.
 const lateRule = "ambiguous:late-charset"
 
-// lateCharset reports whether ASCII is read as other characters in the encoding.
-func lateCharset(label string) bool {
-	name := encodingName(label)
-	return name == "iso-2022-jp" || name == "replacement"
-}
+// lateCharset reports whether ASCII is read as other characters in the encoding. Of what is replaced nothing is shown.
+func lateCharset(label string) bool { return encodingName(label) == "iso-2022-jp" }
 
 // lateMeta takes back a change of the encoding that comes too late to be followed.
 func (r *Rewriter) lateMeta(rd *reader) {

@@ -12,7 +12,8 @@ const prescan = 1024
 
 // metaEncoding returns the encoding that a meta element in a document's first bytes names, "" if there
 // is none or if readers differ. The HTML Standard (13.2.3.2) does not know the contents of text elements
-// from markup; browsers search with their tokenizers, which do.
+// from markup; browsers search with their tokenizers, which do. What stands before the element Firefox may
+// have fetched by then, as it reads it without.
 func metaEncoding(first []byte) string {
 	browsers := prescanner{b: first, tokens: true}
 	name := browsers.meta()
@@ -22,6 +23,9 @@ func metaEncoding(first []byte) string {
 	if standard := (prescanner{b: first}); standard.meta() != name {
 		return ""
 	}
+	if name == "replacement" || name == "iso-2022-jp" && bytes.IndexByte(first[:browsers.at], escape) >= 0 {
+		return ""
+	}
 	return name
 }
 
@@ -29,6 +33,7 @@ func metaEncoding(first []byte) string {
 type prescanner struct {
 	b      []byte
 	i      int
+	at     int  // where the tag begins that was read last
 	tokens bool // as a tokenizer reads them
 	unsure bool // something was met that not all browsers read alike
 	value  [prescan]byte
@@ -46,7 +51,7 @@ func (p *prescanner) meta() string {
 		case bytes.HasPrefix(rest, []byte("!--")) && !end:
 			p.comment()
 		case len(rest) > 0 && isLetter(rest[0]):
-			p.i = len(p.b) - len(rest)
+			p.at, p.i = p.i, len(p.b)-len(rest)
 			if name := p.tag(end); name != "" {
 				return name
 			}

@@ -43,7 +43,9 @@ func TestPrescan(t *testing.T) {
 		{"another element", `<metas charset=gbk><meta charset=koi8-r>`, "koi8-r", "koi8-r"},
 		{"a tag in a tag", `<meta <meta charset='euc-jp'>`, "euc-jp", "euc-jp"},
 		{"iso-2022-jp", `<meta charset="iso-2022-jp">`, "iso-2022-jp", "iso-2022-jp"},
-		{"replacement", `<meta charset="iso-2022-kr">`, "replacement", "replacement"},
+		{"replacement", `<meta charset="iso-2022-kr">`, "replacement", ""},
+		{"iso-2022-jp behind an escape", "\x1b$B<meta charset=iso-2022-jp>", "iso-2022-jp", ""},
+		{"iso-2022-jp before an escape", "<meta charset=iso-2022-jp>\x1b$B", "iso-2022-jp", "iso-2022-jp"},
 		{"UTF-16 means UTF-8", `<meta charset="utf-16">`, "utf-8", "utf-8"},
 		{"UTF-16BE means UTF-8", `<meta http-equiv=content-type content="text/html;charset=utf-16be">`, "utf-8", "utf-8"},
 		{"x-user-defined means windows-1252", `<meta charset="x-user-defined">`, "windows-1252", "windows-1252"},
@@ -202,7 +204,10 @@ func TestTheEncodingIsReadFromThePage(t *testing.T) {
 		{"iso-2022-jp in an XML declaration", `<?xml encoding="iso-2022-jp"?>`, " ambiguous:late-charset"},
 		{"iso-2022-jp at the end of a long XML declaration", `<?xml ` + strings.Repeat(" ", prescan) + ` encoding="iso-2022-jp"?>`, " ambiguous:late-charset"},
 		{"UTF-16 by its XML declaration", "<\x00?\x00x\x00m\x00l\x00?\x00>\x00<\x00i\x00m\x00g\x00 \x00s\x00r\x00c\x00=\x00/\x00/\x00t\x00.\x00t\x00e\x00s\x00t\x00>\x00", "t.test unclassified"},
-		{"replacement", `<meta charset=iso-2022-kr><img src=//tracker.test>`, ""},
+		{"replacement", `<meta charset=iso-2022-kr><img src=//tracker.test>`, "tracker.test unclassified"},
+		{"replacement behind an image", `<img src=//tracker.test><meta charset=hz-gb-2312>`, "tracker.test unclassified"},
+		{"iso-2022-jp behind an image that it hides", "\x1b$B<img src=//tracker.test>\x1b(B<meta charset=iso-2022-jp>", "tracker.test unclassified| ambiguous:late-charset"},
+		{"characters of two bytes behind a section that they keep open", "<svg><![CDATA[\x81]]>--><image href=//tracker.test /><!--]]></svg><meta charset=gbk>", " ambiguous:charset|tracker.test unclassified"},
 	} {
 		var got []string
 		o := Options{Policy: policy(t, "block"), Page: p, Report: func(_ rules.Resource, d rules.Decision) {

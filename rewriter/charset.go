@@ -158,14 +158,16 @@ func XMLCharset(contentType string, first []byte) bool {
 
 // declared returns the encoding in the XML declaration that a document begins with (HTML Standard,
 // 13.2.3.2, "get an XML encoding").
-func declared(first []byte) string {
+func declared(first []byte) string { return declaredAs(first, trimControls) }
+
+func declaredAs(first []byte, trim func([]byte) []byte) string {
 	if !bytes.HasPrefix(first, []byte(xmlDeclaration)) {
 		return ""
 	}
 	first, _, _ = bytes.Cut(first, []byte(">"))
 	_, v, _ := bytes.Cut(first, []byte("encoding"))
-	v, ok := bytes.CutPrefix(trimControls(v), []byte("="))
-	if v = trimControls(v); !ok || len(v) == 0 || v[0] != '"' && v[0] != '\'' {
+	v, ok := bytes.CutPrefix(trim(v), []byte("="))
+	if v = trim(v); !ok || len(v) == 0 || v[0] != '"' && v[0] != '\'' {
 		return ""
 	}
 	label, _, ok := bytes.Cut(v[1:], v[:1])
@@ -179,6 +181,14 @@ const xmlDeclaration = "<?xml"
 
 func trimControls(b []byte) []byte {
 	return bytes.TrimLeftFunc(b, func(c rune) bool { return c <= ' ' })
+}
+
+// trimLoosely does so as Chromium does, to which bytes outside ASCII are less than a space.
+func trimLoosely(b []byte) []byte {
+	for len(b) > 0 && (b[0] <= ' ' || beyondASCII(b[0])) {
+		b = b[1:]
+	}
+	return b
 }
 
 // documentCharset returns the encoding that a document's first bytes name, "" if it is not certain.
@@ -224,7 +234,7 @@ func (r *Rewriter) lateDeclaration(first []byte) {
 	if !bytes.HasPrefix(first, []byte(xmlDeclaration)) {
 		return
 	}
-	label := declared(first)
+	label := declaredAs(first, trimLoosely)
 	open := label == "" && bytes.IndexByte(first, '>') < 0 && !(r.ended && len(first) < prescan)
 	if !open && encodingName(label) != "iso-2022-jp" {
 		return

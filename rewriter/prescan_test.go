@@ -202,6 +202,7 @@ func TestTheEncodingIsReadFromThePage(t *testing.T) {
 		{"iso-2022-jp in select", `<select><meta charset=iso-2022-jp></select>`, " ambiguous:late-charset"},
 		{"iso-2022-jp with parameters", late + `<meta http-equiv=content-type content="charset, charset=iso-2022-jp;x">`, " ambiguous:late-charset"},
 		{"iso-2022-jp in an XML declaration", `<?xml encoding="iso-2022-jp"?>`, " ambiguous:late-charset"},
+		{"iso-2022-jp behind letters in an XML declaration", "<?xml encoding\x80=\xff'iso-2022-jp'?>", " ambiguous:late-charset"},
 		{"iso-2022-jp at the end of a long XML declaration", `<?xml ` + strings.Repeat(" ", prescan) + ` encoding="iso-2022-jp"?>`, " ambiguous:late-charset"},
 		{"UTF-16 by its XML declaration", "<\x00?\x00x\x00m\x00l\x00?\x00>\x00<\x00i\x00m\x00g\x00 \x00s\x00r\x00c\x00=\x00/\x00/\x00t\x00.\x00t\x00e\x00s\x00t\x00>\x00", "t.test unclassified"},
 		{"replacement", `<meta charset=iso-2022-kr><img src=//tracker.test>`, "tracker.test unclassified"},

@@ -73,8 +73,8 @@ func sheetCharset(first []byte) string {
 		return ""
 	}
 	label, _, ok := bytes.Cut(rest[:min(len(rest), prescan)], []byte(`";`))
-	if !ok {
-		return ""
+	if !ok || len(bytes.Trim(label, spaces)) != len(label) {
+		return "" // Chromium knows no label with white space around it
 	}
 	return markupEncoding(str(label))
 }

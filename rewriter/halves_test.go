@@ -148,6 +148,20 @@ func TestEncodingsThatOthersLend(t *testing.T) {
 	}
 }
 
+// Chromium takes no white space for a part of a label.
+func TestSheetsWithSpaceAroundTheirEncoding(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/css", CSS: true}
+	for _, label := range []string{" utf-8", "utf-8 ", "\tutf-8", "utf-8\n", "utf-8" + strings.Repeat(" ", 100)} {
+		sheet := `@charset "` + label + "\";a{b:'\x1b$B!'\x1b(B '}p{background:url(http://tracker.test/x)}/* '}*/"
+		if got := rewrite(t, o, sheet); mayBeOther([]byte(got)) {
+			t.Errorf("%q: left %q", label, got)
+		}
+		sameAtEveryCut(t, o, sheet, rewrite(t, o, sheet))
+	}
+	sheet := "@charset \"utf-8\";a{b:'\x1b'}"
+	sameAtEveryCut(t, o, sheet, sheet)
+}
+
 // A data: URL that is a style sheet or a script can be in any encoding: it says so itself, or the element, or the page.
 func TestDataURLsInOtherEncodings(t *testing.T) {
 	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8"}

@@ -95,7 +95,7 @@ is what asks for it: ` + strings.Join(kinds, ", ") + `.`,
 			if err != nil {
 				return err
 			}
-			page := rules.NewPage(from.Scheme, from.Host).At(from.RequestURI())
+			page := rules.NewPage(from.Scheme, from.Host).At(from.RequestURI()).WithCharset("utf-8")
 			d := compiled.For(rules.Grants{Allowed: allowed}).Decide(rules.Resource{Kind: kind, URL: args[0], Page: page})
 			out := cmd.OutOrStdout()
 			if fit > 1 {

@@ -56,12 +56,25 @@ func (p *Policy) DecideInto(r *Resource, d *Decision) {
 	case urlOther, urlInvalid:
 		return
 	case urlAmbiguous:
-		if r.Kind != KindInlineScript {
-			d.Host, d.Rule, d.Categories = host, "ambiguous:host", SetOf(Marketing)
-			d.Action = p.unless(d.Categories, nil)
-		}
+		p.ambiguousHost(r, host, d)
 		return
 	}
+	p.decideOn(r, &ref, host, d)
+	if ref.unsure && d.Action != Block {
+		p.ambiguousHost(r, "", d)
+	}
+}
+
+// ambiguousHost decides where it cannot be told which host is asked.
+func (p *Policy) ambiguousHost(r *Resource, host string, d *Decision) {
+	if r.Kind != KindInlineScript {
+		*d = Decision{Host: host, Rule: "ambiguous:host", Categories: SetOf(Marketing)}
+		d.Action = p.unless(d.Categories, nil)
+	}
+}
+
+// decideOn decides on what is on a host of the network.
+func (p *Policy) decideOn(r *Resource, ref *reference, host string, d *Decision) {
 	d.Host = host
 	if p.site.hosts.n > 0 {
 		if sr, ok := p.site.hosts.longest(host); ok {
@@ -76,10 +89,10 @@ func (p *Policy) DecideInto(r *Resource, d *Decision) {
 		_, first = p.site.firstParty.longest(host)
 	}
 	if first {
-		p.decideSite(r, &ref, d)
+		p.decideSite(r, ref, d)
 		return
 	}
-	p.decideHost(r, &ref, d)
+	p.decideHost(r, ref, d)
 }
 
 // decideSite decides on a first-party host: only collector paths are anything but first party.

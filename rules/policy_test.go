@@ -76,6 +76,8 @@ func TestDecide(t *testing.T) {
 		{"missing slashes in another scheme", none, KindImage, "http:www.facebook.com/tr", "block meta-pixel path:www.facebook.com/tr"},
 		{"missing slashes in the page's scheme are a path", none, KindImage, "https:www.facebook.com/tr", "keep  "},
 		{"bytes that are no UTF-8", none, KindImage, "https://\xff.example/x", "block  ambiguous:host"},
+		{"the site's host in full-width letters, which is another one in other encodings", none, KindImage, "https://ｓ" + page.Host()[1:] + "/x", "block  ambiguous:host"},
+		{"a mention of it", none, KindInlineScript, "https://ｓ" + page.Host()[1:] + "/x", "keep  "},
 		{"a collector on the site's own host", none, KindFetch, "/g/collect?v=2", "block google-analytics path:@site/g/collect"},
 		{"the same over a folder", none, KindFetch, "/x/../g/collect?v=2", "block google-analytics path:@site/g/collect"},
 		{"the same without a slash", none, KindFetch, "g/collect?v=2", "block google-analytics path:@site/g/collect"},

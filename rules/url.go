@@ -26,6 +26,7 @@ type reference struct {
 	scheme string // of the URL; "" is the base's
 	host   string // lower case, ASCII, without port and trailing dot
 	tail   string // path, query and fragment as they stand; location reads them
+	unsure bool   // the host is another one in encodings that the page may have
 }
 
 // Byte classes of the fast path: what the host of an ordinary URL consists of.
@@ -127,8 +128,9 @@ func parseSlow(ref string, p *Page) reference {
 		r.class = urlAmbiguous // perhaps a NUL in a style sheet, which Chromium drops
 		return r
 	}
+	r.unsure = p.charset == "" && !isASCII(authority)
 	if !utf8.ValidString(authority) {
-		if p.charset == "" {
+		if r.unsure {
 			r.class = urlAmbiguous // bytes of the page's encoding, which may hide an @ or a colon
 			return r
 		}

@@ -63,6 +63,11 @@ func (r *Rewriter) begin(first []byte, final bool) bool {
 	return true
 }
 
+// hasMark reports whether a byte order mark begins a text.
+func hasMark(b []byte) bool {
+	return bytes.HasPrefix(b, []byte("\xef\xbb\xbf")) || bytes.HasPrefix(b, []byte("\xfe\xff")) || bytes.HasPrefix(b, []byte("\xff\xfe"))
+}
+
 const charsetRule = `@charset "`
 
 // sheetCharset returns the encoding that a style sheet names in its first bytes (CSS Syntax Level 3,

@@ -191,6 +191,35 @@ func TestDataURLsInOtherEncodings(t *testing.T) {
 	}
 }
 
+// Letters outside ASCII in a data: URL are those of the page, and become UTF-8 in the document; Chromium also takes an
+// encoding that stands in quotes.
+func TestDataURLsWithLettersOfThePage(t *testing.T) {
+	utf16 := strings.NewReplacer(".", "%00").Replace("<.i.m.g. .s.r.c.=./././.t./.x.>.")
+	for _, tt := range []struct{ name, charset, url string }{
+		{"letters that look like a byte order mark", "windows-1252", "data:text/html,\xff\xfe<img src=//tracker.test/x>"},
+		{"a letter that becomes two bytes", "windows-1252", "data:text/html;charset=utf-16le,\xe9" + utf16},
+		{"a letter that looks like a first half", "windows-1252", `data:text/html;charset=gbk,<style>a{b:"` + "\x81" + `\"/*";c:url(//tracker.test/x);d:"*/"}</style>`},
+		{"no letter in UTF-8", "utf-8", `data:text/html;charset=gbk,<style>a{b:"` + "\xe4\xb8" + `\";c:url(//tracker.test/x)}/*"*/</style>`},
+		{"a letter in a host", "windows-1252", "data:text/html;charset=utf-8,<img src=http://tr\xe4cker.test/x>"},
+		{"an encoding in quotes", "utf-8", `data:text/html;x="a;charset=utf-16le;",` + utf16},
+	} {
+		o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html;charset=" + tt.charset}
+		doc := `<iframe src='` + tt.url + `'></iframe>`
+		if got := rewrite(t, o, doc); got == doc {
+			t.Errorf("%s: left %q", tt.name, got)
+		}
+		if o.Policy = o.Policy.Site().For(rules.Grants{Allowed: rules.All}); rewrite(t, o, doc) != doc {
+			t.Errorf("%s: changed where everything is allowed", tt.name)
+		}
+	}
+	for charset, url := range map[string]string{"windows-1252": "data:text/html,<p>\xe9", "utf-8": `data:text/html,<style>a{b:"é\a"}</style>`, "koi8-r": "data:text/html;charset=utf-8,\xff\xf0<p title=x>", "gbk": `data:text/html;x="y",<p>`} {
+		o := Options{Policy: policy(t, "block"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html;charset=" + charset}
+		if doc := `<iframe src='` + url + `'></iframe>`; rewrite(t, o, doc) != doc {
+			t.Errorf("%s: changed: %q", charset, rewrite(t, o, doc))
+		}
+	}
+}
+
 // encodingParts are joined to documents whose bytes mean different things in different encodings.
 var encodingParts = []string{"\x81", "\x83", "\x95", "\x95\\", "\x83}", "\xa1\\", "\x85", "\xa5", "\xf0", "\xff", "\x80", "\\", `\"`, `\'`, `"`, "'", "{", "}", "@", "]", "]]>", "<![CDATA[", "<style>", "</style>", "<svg>", "</svg>", "url(", ")",
 	"//tracker.test/a", "@import ", ";", ":", "a", "/*", "*/", "<img src=//tracker.test/b>", "<p style='", "'>", "<!--", "-->", "\x1b$B", "\x1b(B", "\x00", "<", ">", "--x", "image-set(", "0", " ", "\n", "<iframe srcdoc='",

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddy-consent/caddy-consent/rules"
 )
@@ -153,6 +154,9 @@ func (r *Rewriter) judgeDataAs(at int, kind rules.Kind, url []byte, breaks bool)
 	}
 	defer r.setPage(r.page)
 	r.dropBase()
+	if r.otherBytes(head, body, url) {
+		return r.recordCharset(at)
+	}
 	switch {
 	case strings.Contains(media, "html"), strings.Contains(media, "xml"):
 	case strings.Contains(media, "xsl"): // HTML to Chromium, XML before it gave up XSLT
@@ -164,6 +168,42 @@ func (r *Rewriter) judgeDataAs(at int, kind rules.Kind, url []byte, breaks bool)
 	}
 	r.nested(body, head, at)
 	return r.refused
+}
+
+// otherBytes reports whether a browser may read something else in the body of a document in a data: URL. Letters that stand
+// in the page become UTF-8 there, whatever the page is in; and Chromium finds names of encodings in quotes.
+func (r *Rewriter) otherBytes(head string, body, url []byte) bool {
+	if r.o.Policy.AllAllowed() {
+		return false
+	}
+	known := strings.IndexByte(head, '"') < 0
+	if known && hasBeyondASCII(url) {
+		switch r.charset {
+		case "utf-8", "utf-16be", "utf-16le", "iso-2022-jp":
+			known = utf8.Valid(url)
+		default:
+			known = false
+		}
+	}
+	return !known && (mayBeOther(body) || mayHide(body) || hasMark(body) || lettersInURL(body))
+}
+
+// lettersInURL reports whether letters outside ASCII may stand in the host of a URL.
+func lettersInURL(b []byte) bool {
+	url := false
+	for i, c := range b {
+		switch {
+		case beyondASCII(c):
+			if url {
+				return true
+			}
+		case c == ' ' || c == '"' || c == '\'' || c == '<' || c == '>':
+			url = false
+		case c == ':' || c == '\\' || c == '/' && i > 0 && b[i-1] == '/':
+			url = true
+		}
+	}
+	return false
 }
 
 // parseData takes a data: URL apart into its media type with parameters, in lower case, and its

@@ -101,7 +101,8 @@ func nextType(s string) (first, rest string) {
 }
 
 // mediaTypeOf returns the lower-case media type of one value, "" if there is none, and whether all browsers read it so:
-// what stands behind white space or a parenthesis is no part of it to some.
+// what stands behind white space or a parenthesis is no part of it to some, and Chromium takes white space before a quoted
+// parameter.
 func mediaTypeOf(v string) (mediaType string, plain bool) {
 	all, _, _ := strings.Cut(v, ";")
 	all = strings.ToLower(strings.Trim(all, " \t"))
@@ -112,5 +113,18 @@ func mediaTypeOf(v string) (mediaType string, plain bool) {
 	if typ, sub, ok := strings.Cut(mediaType, "/"); !ok || !isToken(typ) || !isToken(sub) {
 		return "", false
 	}
-	return mediaType, len(mediaType) == len(all) && !strings.ContainsFunc(v, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f })
+	return mediaType, len(mediaType) == len(all) && !strings.ContainsFunc(v, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) && !spacedQuote(v)
+}
+
+// spacedQuote reports whether white space stands between an equals sign and a quote.
+func spacedQuote(v string) bool {
+	for rest := v; ; {
+		_, after, ok := strings.Cut(rest, "=")
+		if !ok {
+			return false
+		}
+		if rest = strings.TrimLeft(after, " \t"); len(rest) < len(after) && strings.HasPrefix(rest, `"`) {
+			return true
+		}
+	}
 }

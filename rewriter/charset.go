@@ -96,7 +96,7 @@ func HeaderCharset(contentType string) string {
 	if i < 0 {
 		return ""
 	}
-	if strings.EqualFold(strings.TrimSpace(contentType[i+1:]), "charset=utf-8") {
+	if v := strings.Trim(contentType[i+1:], " \t"); len(v) == len("charset=utf-8") && strings.EqualFold(v, "charset=utf-8") {
 		return "utf-8"
 	}
 	return encodingName(parameter(contentType[i:], "charset"))
@@ -135,7 +135,7 @@ func parameter(s, name string) string {
 			}
 			v, s = strings.TrimRight(s[:i], " \t\r\n"), s[i:]
 		}
-		if strings.EqualFold(n, name) && v != "" {
+		if len(n) == len(name) && strings.EqualFold(n, name) && v != "" {
 			return v
 		}
 		if s != "" && s[0] != ';' {

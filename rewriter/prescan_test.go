@@ -170,6 +170,18 @@ func TestPrescanSuite(t *testing.T) {
 	t.Logf("%d tests, %d encodings are certain", tests, certain)
 }
 
+// A parameter of another name is none, however much it looks like one.
+func TestEncodingsInHeaders(t *testing.T) {
+	for in, want := range map[string]string{
+		"text/html; charset=utf-8": "utf-8", "text/html;CHARSET=UTF-8": "utf-8", `text/html; x="a;charset=big5";charset="gbk"`: "gbk", "text/html;charset= gbk ": "gbk", "text/html;charset=;charset=gbk": "gbk", "text/html;charset=x;charset=gbk": "",
+		"text/html; char\u017fet=utf-8": "", "text/html; char\u017fet=gbk": "", "text/html;\u00a0charset=utf-8": "", "text/html;\vcharset=utf-8": "", "text/html;charset =gbk": "", `text/html;charset= "gbk"`: "",
+	} {
+		if got := HeaderCharset(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestPrescanAllocatesNothing(t *testing.T) {
 	doc := []byte(`<!DOCTYPE html><html><head><meta name=a content="b &amp; c"><title>x</title><meta http-equiv="Content-Type" content="text/html; charset=Windows-1251">`)
 	if n := testing.AllocsPerRun(100, func() {

@@ -103,7 +103,7 @@ func HeaderCharset(contentType string) string {
 }
 
 // parameter returns the first parameter of that name, read as browsers do (MIME Sniffing, 4.4),
-// who take no white space before or after the equals sign.
+// who take no white space before or after the equals sign. One in quotes is the first even if it is empty.
 func parameter(s, name string) string {
 	for s != "" {
 		s = strings.TrimLeft(s[1:], " \t\r\n")
@@ -117,7 +117,8 @@ func parameter(s, name string) string {
 		}
 		s = s[1:]
 		var v string
-		if strings.HasPrefix(s, `"`) {
+		quoted := strings.HasPrefix(s, `"`)
+		if quoted {
 			var b strings.Builder
 			for i = 1; i < len(s) && s[i] != '"'; i++ {
 				if s[i] == '\\' && i+1 < len(s) {
@@ -135,7 +136,7 @@ func parameter(s, name string) string {
 			}
 			v, s = strings.TrimRight(s[:i], " \t\r\n"), s[i:]
 		}
-		if len(n) == len(name) && strings.EqualFold(n, name) && v != "" {
+		if len(n) == len(name) && strings.EqualFold(n, name) && (v != "" || quoted) {
 			return v
 		}
 		if s != "" && s[0] != ';' {

@@ -173,7 +173,7 @@ func TestPrescanSuite(t *testing.T) {
 // A parameter of another name is none, however much it looks like one.
 func TestEncodingsInHeaders(t *testing.T) {
 	for in, want := range map[string]string{
-		"text/html; charset=utf-8": "utf-8", "text/html;CHARSET=UTF-8": "utf-8", `text/html; x="a;charset=big5";charset="gbk"`: "gbk", "text/html;charset= gbk ": "gbk", "text/html;charset=;charset=gbk": "gbk", "text/html;charset=x;charset=gbk": "",
+		"text/html; charset=utf-8": "utf-8", "text/html;CHARSET=UTF-8": "utf-8", `text/html; x="a;charset=big5";charset="gbk"`: "gbk", "text/html;charset= gbk ": "gbk", "text/html;charset=;charset=gbk": "gbk", "text/html;charset=x;charset=gbk": "", `text/html;charset="";charset=gbk`: "",
 		"text/html; char\u017fet=utf-8": "", "text/html; char\u017fet=gbk": "", "text/html;\u00a0charset=utf-8": "", "text/html;\vcharset=utf-8": "", "text/html;charset =gbk": "", `text/html;charset= "gbk"`: "",
 	} {
 		if got := HeaderCharset(in); got != want {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 )
 
 // startUpstream serves h on a loopback port and returns its address.
@@ -49,14 +50,24 @@ func startRecordingUpstream(t testing.TB, write func(c net.Conn, request []byte)
 }
 
 // writeChunked sends body in pieces of size bytes, each flushed; after limit bytes (0: none) the
-// pieces become larger, so that a big page takes no longer than a small one.
+// pieces become larger, so that a big page takes no longer than a small one. With a size below zero the
+// first pieces are as long as that says, and come one after the other with a pause between them.
 func writeChunked(w http.ResponseWriter, body []byte, size, limit int) {
 	if size == 0 {
 		w.Write(body)
 		return
 	}
-	f := http.NewResponseController(w)
+	f, pauses := http.NewResponseController(w), 0
+	if size < 0 {
+		size, pauses = -size, 4
+	}
 	for sent := 0; len(body) > 0; {
+		if pauses > 0 && sent > 0 {
+			time.Sleep(30 * time.Millisecond)
+			if pauses--; pauses == 0 {
+				size = len(body)
+			}
+		}
 		n := size
 		if limit > 0 && sent > limit {
 			n = max(size, 4093)

@@ -23,7 +23,8 @@ func metaEncoding(first []byte) string {
 	if standard := (prescanner{b: first}); standard.meta() != name {
 		return ""
 	}
-	if name == "replacement" || name == "iso-2022-jp" && bytes.IndexByte(first[:browsers.at], escape) >= 0 {
+	before := first[:browsers.at]
+	if name == "replacement" || name == "iso-2022-jp" && bytes.IndexByte(before, escape) >= 0 || lettersInURL(before) {
 		return ""
 	}
 	return name

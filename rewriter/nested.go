@@ -201,6 +201,8 @@ func lettersInURL(b []byte) bool {
 			url = false
 		case c == ':' || c == '\\' || c == '/' && i > 0 && b[i-1] == '/':
 			url = true
+		case c == '/' && url && i > 0 && (isLetter(b[i-1]) || '0' <= b[i-1] && b[i-1] <= '9'):
+			url = false // the path
 		}
 	}
 	return false

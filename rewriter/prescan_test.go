@@ -220,6 +220,7 @@ func TestTheEncodingIsReadFromThePage(t *testing.T) {
 		{"replacement", `<meta charset=iso-2022-kr><img src=//tracker.test>`, "tracker.test unclassified"},
 		{"UTF-8 behind a host that is none in it", "<img src=http://tr\xe4cker.test/x><meta charset=utf-8>", " ambiguous:host"},
 		{"UTF-8 behind the site's host in full-width letters", "<img src=http://ｓite.test/x><meta charset=utf-8>", " ambiguous:host"},
+		{"UTF-8 behind letters in a path", "<link href=https://site.test/ä><meta charset=utf-8><img src=http://ｓite.test/x>", ""},
 		{"UTF-8 behind the same, and text", "<title>ä</title><meta charset=utf-8><img src=http://ｓite.test/x>", ""},
 		{"replacement behind an image", `<img src=//tracker.test><meta charset=hz-gb-2312>`, "tracker.test unclassified"},
 		{"iso-2022-jp behind an image that it hides", "\x1b$B<img src=//tracker.test>\x1b(B<meta charset=iso-2022-jp>", "tracker.test unclassified| ambiguous:late-charset"},

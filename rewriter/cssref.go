@@ -204,6 +204,9 @@ const maxSheets = 4
 // judgeSheet decides on a data: URL that is read as a style sheet. Its type does not matter: in
 // quirks mode browsers read any. The URL is blocked as a whole if anything in it is.
 func (r *Rewriter) judgeSheet(at int, url []byte, sheets int) rules.Decision {
+	if isPath(url) && !r.o.Policy.AllAllowed() {
+		return r.recordPath(at, rules.KindStyle)
+	}
 	d := r.judgeSheetAs(at, url, sheets, false)
 	if d.Action != rules.Block && hasBreaks(url) {
 		d = r.judgeSheetAs(at, url, sheets, true)

@@ -124,10 +124,27 @@ func appendEscaped(dst, s []byte, quote byte) []byte {
 // judgeData decides on a data: URL that is a document, a style sheet or a script: it is blocked as
 // a whole if anything in it is.
 func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision {
+	if isPath(url) && !r.o.Policy.AllAllowed() {
+		return r.recordPath(at, kind)
+	}
 	d := r.judgeDataAs(at, kind, url, false)
 	if d.Action != rules.Block && hasBreaks(url) {
 		d = r.judgeDataAs(at, kind, url, true)
 	}
+	return d
+}
+
+// isPath reports whether what a data: URL says is a path, in which the URL Standard has dots between slashes taken away and
+// spaces written in percent, so that it says something else by then.
+func isPath(url []byte) bool {
+	rest := bytes.TrimLeft(url[bytes.IndexByte(url, ':')+1:], "\t\n\r")
+	return len(rest) > 0 && rest[0] == '/'
+}
+
+// recordPath puts on record that such a URL is not read.
+func (r *Rewriter) recordPath(at int, kind rules.Kind) rules.Decision {
+	d := ambiguous("ambiguous:data-path")
+	r.record(at, rules.Resource{Kind: kind, Page: r.page}, d)
 	return d
 }
 

@@ -65,6 +65,10 @@ func (r *Rewriter) playlistURL(url []byte, depth int) bool {
 	}
 	defer r.dropData(len(r.data))
 	_, body, ok := r.parseData(url, false)
+	if isPath(url) && !r.o.Policy.AllAllowed() {
+		r.recordPath(0, rules.KindMedia)
+		return true
+	}
 	return ok && IsPlaylist(body) && (depth == maxPlaylists && !r.o.Policy.AllAllowed() || r.playlist(body, depth+1))
 }
 

@@ -420,7 +420,7 @@ func randomEncodings(n int, seed uint64, frames bool) (*encodingMaker, []*vector
 // seed; half of them are shown with others in frames. Without the enforcement one in three contacts one, or the test shows
 // nothing.
 func TestRandomEncodingsInBrowsers(t *testing.T) {
-	n, seed := countAndSeed("CONSENT_ENCODINGS", 120)
+	n, seed := countAndSeed("CONSENT_ENCODINGS", 24)
 	t.Logf("seed %d", seed)
 	for _, frames := range []bool{false, true} { // by themselves first: what frames are lent holds for the process
 		t.Run(map[bool]string{false: "alone", true: "with frames"}[frames], func(t *testing.T) {

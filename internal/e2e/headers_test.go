@@ -445,7 +445,7 @@ var contactOfHeaders = regexp.MustCompile(`/s?headers\d+-\d+/`)
 // CONSENT_HEADERS is how many are tried, and after a comma from which seed; a third as many are opened over TLS. Without
 // the enforcement one in three contacts one at least, or the test shows nothing.
 func TestRandomHeadersInBrowsers(t *testing.T) {
-	n, seed := countAndSeed("CONSENT_HEADERS", 150)
+	n, seed := countAndSeed("CONSENT_HEADERS", 24)
 	m := &headerMaker{tagMaker: tagMaker{rnd: rand.New(rand.NewPCG(seed, 15))}, responses: make(map[string]response)}
 	vs := m.pages("headers", n, seed)
 	m.secure = true

@@ -4,7 +4,7 @@
 //
 // Environment:
 //
-//	CONSENT_BROWSER=1           run the tests that need Chromium or Firefox too
+//	CONSENT_BROWSER=1           run the tests that need Chromium or Firefox too (-timeout 30m)
 //	CONSENT_BROWSER=all         the same, and open in them what a sample stands for otherwise (-timeout 90m)
 //	CONSENT_CHROMIUM=path       the browser's executable
 //	CONSENT_FIREFOX=path

@@ -21,11 +21,11 @@ func (r *Rewriter) linkElement(rd *reader) {
 			}
 			rels++
 		case atAs:
-			v := bytes.Trim(r.value(rd, a), spaces)
-			if k := asKind(v); as == 0 || k.Active() {
+			v := r.value(rd, a)
+			if k := asKind(bytes.Trim(v, spaces)); as == 0 || k.Active() {
 				as = k
 			}
-			if isIdle(v) {
+			if isIdle(v) { // with white space it is another word
 				idle = true
 			} else {
 				ahead = true

@@ -33,20 +33,21 @@ func (r *Rewriter) playlist(text []byte, depth int) bool {
 			}
 			continue
 		}
-		for {
-			_, rest, ok := bytes.Cut(line, []byte(`"`))
-			if !ok {
-				break
+		// Where a quote too many stands, a value may begin behind any of them.
+		for _, rest, ok := bytes.Cut(line, quote); ok; _, rest, ok = bytes.Cut(rest, quote) {
+			value, _, _ := bytes.Cut(rest, quote)
+			if len(value) == 0 || value[0] == ',' {
+				continue // the next attribute
 			}
-			value, after, _ := bytes.Cut(rest, []byte(`"`))
 			if (r.withHost(value) != nil || schemeOf(value) == schemeData || bytes.Contains(value, []byte(variable))) && r.playlistURL(value, depth) {
 				return true
 			}
-			line = after
 		}
 	}
 	return false
 }
+
+var quote = []byte(`"`)
 
 // variable begins the name of a variable whose value a player puts in its place.
 const variable = "{$"

@@ -139,7 +139,7 @@ func (r *Rewriter) longAttr(rd *reader) {
 		return
 	}
 	a.val.to = int32(rd.pos - rd.start)
-	a.id = attrOf(r.name(rd, a))
+	a.id = r.attrOf(r.name(rd, a))
 	if !rd.ownAttr(a.id) {
 		return
 	}
@@ -240,7 +240,7 @@ func (r *Rewriter) stepLongTag(rd *reader) bool {
 // longAttrCut lets go of an attribute in the rest of a long tag that is itself too long.
 func (r *Rewriter) longAttrCut(rd *reader) {
 	if rd.as >= asAfterName && !rd.endTag {
-		if rd.ownAttr(attrOf(r.name(rd, rd.cur))) {
+		if rd.ownAttr(r.attrOf(r.name(rd, rd.cur))) {
 			r.refuseLong(rd, rd.cur)
 		}
 	}
@@ -250,7 +250,7 @@ func (r *Rewriter) longAttrCut(rd *reader) {
 
 // mayFetch reports whether the attribute that has just been read in the rest of a long tag can fetch.
 func (r *Rewriter) mayFetch(rd *reader, a attr) bool {
-	id := attrOf(r.name(rd, a))
+	id := r.attrOf(r.name(rd, a))
 	switch raw := r.in[rd.start:rd.pos]; id {
 	case atStyle:
 		if !mayRefer(raw) {

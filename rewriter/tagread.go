@@ -435,9 +435,8 @@ func (r *Rewriter) addAttr(rd *reader) {
 	}
 	a := rd.cur
 	name := r.name(rd, a)
-	a.id = attrOf(name)
-	if r.o.XML && a.id == atNone && equalFold(localName(name), "href") {
-		a.id = atXlinkHref
+	if a.id = attrOf(name); r.o.XML {
+		a.id = inXML(a.id, name)
 	}
 	if a.id != atNone {
 		rd.attrs = append(rd.attrs, a)

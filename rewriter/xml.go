@@ -298,6 +298,28 @@ func predefined(v []byte) bool {
 	return false
 }
 
+// attrOf returns the attribute of that name in this document.
+func (r *Rewriter) attrOf(name []byte) attrName {
+	id := attrOf(name)
+	if r.o.XML {
+		return inXML(id, name)
+	}
+	return id
+}
+
+// inXML returns which attribute one is in XML that would have that id in HTML. Capital letters make it another one, which
+// leaves the place of the first to what browsers read; any prefix may be that of XLink.
+func inXML(id attrName, name []byte) attrName {
+	switch {
+	case id == atAttributeName:
+	case id != atHref && string(localName(name)) == "href":
+		return atXlinkHref
+	case bytes.ContainsFunc(name, func(c rune) bool { return 'A' <= c && c <= 'Z' }):
+		return atNone
+	}
+	return id
+}
+
 // localName cuts the prefix off a qualified name.
 func localName(name []byte) []byte {
 	if i := bytes.LastIndexByte(name, ':'); i >= 0 {

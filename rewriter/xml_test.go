@@ -13,6 +13,9 @@ func TestXMLDocuments(t *testing.T) {
 	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("http", "site.test"), ContentType: "application/xhtml+xml; charset=utf-8", XML: true}
 	for _, tt := range []struct{ name, in, want string }{
 		{"a script", `<html><script src="§"></script><script src="§"/></html>`, `<html><script{js} ~src="§"></script><script{js} ~src="§"/></html>`},
+		{"an attribute in capitals, which is another one", `<html><img SRC="§" src="x"/><p STYLE="background:url(§)"/></html>`, ""},
+		{"one behind it", `<html><img SRC="x" src="§"/><script SRC="x" src="§"/></html>`, `<html><img{} SRC="x" ~src="§"/><script{js} SRC="x" ~src="§"/></html>`},
+		{"a prefix in capitals", `<svg><image xLink:HREF="x" xLink:href="§"/></svg>`, `<svg><image{} xLink:HREF="x" ~xLink:href="§"/></svg>`},
 		{"an XSLT style sheet's import", `<xsl:stylesheet><xsl:import href="§"/><xsl:include href="/x"></xsl:include></xsl:stylesheet>`, `<xsl:stylesheet><xsl:import{} ~href="§"/><xsl:include href="/x"></xsl:include></xsl:stylesheet>`},
 		{"an entity in a URL", `<!DOCTYPE a [<!ENTITY e "tracker.test">]><html><img src="//&e;/x.png"/></html>`,
 			`<!DOCTYPE a [<!ENTITY e "tracker.test">]><html><img{} ~src="//&amp;e;/x.png"/></html>`},
@@ -48,6 +51,21 @@ func TestXMLDocuments(t *testing.T) {
 				t.Errorf("%s, cut at %d\n got %s\nwant %s", tt.name, n, got, want)
 				break
 			}
+		}
+	}
+}
+
+// Of an attribute of XML in capitals, which is none, nothing else is taken for a duplicate.
+func TestAttributesOfXMLInCapitals(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("http", "site.test"), ContentType: "application/xhtml+xml; charset=utf-8", XML: true}
+	for _, in := range []string{
+		`<p STYLE="background:url(a)" style="background:url(§)"/>`, `<a PING="x" ping="§" href="x"/>`, `<table BACKGROUND="x" background="§"/>`, `<link rel="stylesheet" HREF="a" href="§"/>`, `<link REL="x" rel="prefetch" href="§"/>`,
+		`<img SRCSET="x" srcset="§"/>`, `<script TYPE="text/plain" src="§"/>`, `<iframe SRC="x" src="§"/>`, `<object DATA="x" data="§"/>`, `<input TYPE="text" type="image" src="§"/>`, `<meta HTTP-EQUIV="x" http-equiv="refresh" content="0;url=§"/>`,
+		`<meta http-equiv="refresh" CONTENT="x" content="0;url=§"/>`, `<base HREF="/a/"/><base href="§"/>`, `<svg><use HREF="x" href="§#a"/></svg>`, `<svg><image X:href="§"/></svg>`,
+	} {
+		in = "<html>" + expand(in, "") + "</html>"
+		if got := rewrite(t, o, in); got == in {
+			t.Errorf("%s passes", in)
 		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// typeVectors are documents of media types that some browser shows as a page, each in a frame, XSLT style sheets, and media
-// playlists.
+// typeVectors are documents of media types that some browser shows as a page, each in a frame, XSLT style sheets, media playlists,
+// and XHTML.
 func typeVectors() (pages, parts []*vector) {
 	add := func(to *[]*vector, id, contentType, body string) {
 		*to = append(*to, &vector{ID: id, Scope: "static", ContentType: &contentType, Body: []byte(body)})
@@ -57,6 +57,11 @@ func typeVectors() (pages, parts []*vector) {
 			add(&parts, id+".media", t, "#EXTM3U\n#EXT-X-VERSION:7\n"+strings.ReplaceAll(line, "§", "http://tracker.test/"+id+"/x")+"\n#EXT-X-ENDLIST\n")
 			add(&pages, id, "text/html", `<!DOCTYPE html><video src="`+id+`.media" preload="auto" autoplay muted></video>`)
 		}
+	}
+	// In XML an attribute in capitals is none, and takes no other one's place.
+	for i, body := range []string{`<p STYLE="background:url(a)" style="background:url(§)">x</p>`, `<script SRC="a" src="§"/>`, `<script TYPE="text/plain" src="§"/>`, `<link rel="stylesheet" HREF="a" href="§"/>`, `<img SRC="a" src="§"/>`} {
+		id := fmt.Sprintf("capitals%d", i)
+		add(&pages, id, "application/xhtml+xml", `<html xmlns="http://www.w3.org/1999/xhtml"><body>`+strings.ReplaceAll(body, "§", "http://tracker.test/"+id+"/x")+`</body></html>`)
 	}
 	return pages, parts
 }

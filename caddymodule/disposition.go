@@ -342,14 +342,14 @@ func (rw *responseWriter) refuse(cause string) {
 }
 
 // discardAnswer answers with nothing, instead of what sends a browser to what is blocked.
-func (rw *responseWriter) discardAnswer(outcome string) {
+func (rw *responseWriter) discardAnswer(outcome string, status int) {
 	h := rw.Header()
 	for _, k := range []string{"Location", "Content-Length", "Content-Type", "Content-Encoding", "Etag", "Last-Modified", "Expires"} {
 		h.Del(k)
 	}
 	h.Set("Cache-Control", "no-store")
 	rw.rec.outcome = outcome
-	rw.status, rw.disp, rw.sent = http.StatusNoContent, discard, true
+	rw.status, rw.disp, rw.sent = status, discard, true
 	rw.inner.WriteHeader(rw.status)
 }
 

@@ -48,7 +48,7 @@ func (rw *responseWriter) decideList(l fetchList, first []byte, codings []string
 		rw.documentHeader(true, false)
 		rw.commit(pass, "all_allowed")
 	default:
-		rw.discardAnswer(l.outcome)
+		rw.discardAnswer(l.outcome, http.StatusNoContent)
 	}
 }
 

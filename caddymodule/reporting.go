@@ -134,7 +134,7 @@ var fetched = map[string]rules.Kind{
 // partOf returns what a request asks for where nobody has gone there: a part of a page, a page ahead of a visit, or to take
 // reports, of which browsers say no destination.
 func partOf(r *http.Request) (kind rules.Kind, ok bool) {
-	if purpose := r.Header.Get("Sec-Purpose"); strings.HasPrefix(purpose, "prefetch") {
+	if isAhead(r) {
 		return rules.KindPrefetch, true
 	}
 	if r.Header.Get("Content-Type") == "application/reports+json" {
@@ -142,6 +142,15 @@ func partOf(r *http.Request) (kind rules.Kind, ok bool) {
 	}
 	kind, ok = fetched[r.Header.Get("Sec-Fetch-Dest")]
 	return kind, ok
+}
+
+// isAhead reports whether a browser asks for a page ahead of a visit. The parts of one that is rendered ahead say what they are.
+func isAhead(r *http.Request) bool {
+	if !strings.HasPrefix(r.Header.Get("Sec-Purpose"), "prefetch") {
+		return false
+	}
+	kind, part := fetched[r.Header.Get("Sec-Fetch-Dest")]
+	return !part || kind == rules.KindFetch
 }
 
 // redirectBlocked reports whether the response sends a part of a page, or what is asked for without the visitor, on to what

@@ -104,7 +104,12 @@ func (rw *responseWriter) writeHeader(status int) {
 	rw.status = status
 	rw.filterHeader()
 	if rw.redirectBlocked() && !rw.h.shadow {
-		rw.discardAnswer("blocked:redirect")
+		status := http.StatusNoContent
+		if isAhead(rw.r) {
+			// Where the visitor goes there, Chromium would take 204 for the answer, and stay.
+			status = http.StatusServiceUnavailable
+		}
+		rw.discardAnswer("blocked:redirect", status)
 		return
 	}
 	rw.incremental = caddyhttp.IsIncremental(rw.Header())

@@ -260,7 +260,10 @@ func TestRedirectsOfPartsOfAPage(t *testing.T) {
 		{"a visitor who goes there", "document", "https://www.facebook.com/tr?id=1", 302, ""},
 		{"a client that does not say", "", "https://www.facebook.com/tr?id=1", 302, ""},
 		{"speculation rules", "speculationrules", "https://www.facebook.com/rules.json", 204, ""},
-		{"a page fetched ahead", "document", "https://www.facebook.com/tr?id=1", 204, "Sec-Purpose: prefetch;prerender"},
+		{"a page fetched ahead", "document", "https://www.facebook.com/tr?id=1", 503, "Sec-Purpose: prefetch;prerender"},
+		{"a page that a link names to be fetched ahead", "empty", "https://www.facebook.com/tr?id=1", 503, "Sec-Purpose: prefetch"},
+		{"a script of a page rendered ahead", "script", "https://cdn.unknown.example/a.js", 204, "Sec-Purpose: prefetch;prerender"},
+		{"a page of the site fetched ahead", "document", "/other", 302, "Sec-Purpose: prefetch"},
 		{"reports", "", "https://www.facebook.com/tr?id=1", 204, "Content-Type: application/reports+json"},
 		{"speculation rules of the site", "speculationrules", "/rules.json", 302, ""},
 	} {
@@ -268,7 +271,7 @@ func TestRedirectsOfPartsOfAPage(t *testing.T) {
 			s := newSite(t, &Handler{}, respond(302, "gone", "Content-Type: text/plain", "Location: "+tt.to, "Set-Cookie: sid=1"))
 			s.host = "shop.example"
 			a := s.get(t, "Sec-Fetch-Dest: "+tt.dest, cmp.Or(tt.line, "Accept: */*"))
-			if a.StatusCode != tt.status || (a.Header.Get("Location") == "") != (tt.status == 204) || len(a.Header["Set-Cookie"]) != 1 {
+			if a.StatusCode != tt.status || (a.Header.Get("Location") == "") != (tt.status != 302) || len(a.Header["Set-Cookie"]) != 1 {
 				t.Errorf("status %d, Location %s, cookies %q", a.StatusCode, a.Header.Get("Location"), a.Header["Set-Cookie"])
 			}
 		})

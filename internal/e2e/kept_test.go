@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,5 +175,65 @@ document.prerendering ? document.addEventListener('prerenderingchange', tell) : 
 				}
 			})
 		}
+	}
+}
+
+// A page of the site is fetched or rendered ahead that sends visitors on to a blocked host. Nobody is asked there until the
+// visitor goes to it, and then they arrive.
+func TestGoingToAPageThatWasFetchedAheadAndLeadsAway(t *testing.T) {
+	bin := chromium(t)
+	for how, markup := range map[string]string{
+		"prefetch":  `<script type="speculationrules">{"prefetch": [{"urls": ["/out"], "eagerness": "immediate"}]}</script>`,
+		"prerender": `<script type="speculationrules">{"prerender": [{"urls": ["/out"], "eagerness": "immediate"}]}</script>`,
+		"link":      `<link rel="prefetch" href="/out">`,
+	} {
+		t.Run(how, func(t *testing.T) {
+			s := startSink(t)
+			ahead, early, stays := make(chan struct{}, 10), make(chan []string, 10), make(chan struct{}, 10)
+			up := startUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/html")
+				switch r.URL.Path {
+				case "/a":
+					_, _ = io.WriteString(w, `<!DOCTYPE html><link rel="icon" href="data:,">`+markup+`<a id="out" href="/out">out</a>
+<script>addEventListener('load', async () => { await fetch('/ahead'); document.getElementById('out').click(); setTimeout(() => fetch('/stays'), 5000) })</script>`)
+				case "/ahead": // answers once the page has been fetched
+					select {
+					case <-ahead:
+						time.Sleep(time.Second)
+						early <- hosts(s.settle(time.Millisecond))
+					case <-r.Context().Done():
+					}
+				case "/out":
+					if r.Header.Get("Sec-Purpose") != "" {
+						ahead <- struct{}{}
+					}
+					http.Redirect(w, r, "https://www.facebook.com/page", http.StatusFound)
+				case "/stays":
+					stays <- struct{}{}
+				}
+			})
+			c := startCaddy(t, "{\n\tskip_install_trust\n}\nhttps://shop.test:8080 {\n\ttls internal\n\tconsent\n\treverse_proxy "+up+"\n}\n")
+			c.waitForTLS("8080", "shop.test")
+			cmd := exec.Command(bin, "--headless=new", "--no-sandbox", "--no-first-run", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--ignore-certificate-errors",
+				"--disable-component-update", "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,OptimizationHints",
+				"--user-data-dir="+shortTempDir(t), "--host-resolver-rules=MAP shop.test:443 "+c.addr("8080")+",MAP * "+s.addr, "https://shop.test/a")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+			select {
+			case got := <-early:
+				if slices.Contains(got, "www.facebook.com") {
+					t.Error("the blocked host is asked before the visitor goes there")
+				}
+			case <-time.After(60 * time.Second):
+				t.Fatal("the page is not fetched ahead")
+			}
+			for end := time.Now().Add(30 * time.Second); !slices.Contains(hosts(s.settle(10*time.Millisecond)), "www.facebook.com"); {
+				if len(stays) > 0 || time.Now().After(end) {
+					t.Fatal("the visitor does not arrive")
+				}
+			}
+		})
 	}
 }

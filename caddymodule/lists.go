@@ -55,7 +55,7 @@ func (rw *responseWriter) decideList(l fetchList, first []byte, codings []string
 func (rw *responseWriter) listBlocked(l fetchList, p *rules.Policy, text []byte, report func(rules.Resource, rules.Decision)) bool {
 	r := rewriterPool.Get().(*rewriter.Rewriter)
 	defer rewriterPool.Put(r)
-	r.Reset(io.Discard, rewriter.Options{Policy: p, Page: rw.page.At(rw.url.EscapedPath()), Report: report})
+	r.Reset(io.Discard, rewriter.Options{Policy: p, Page: rw.page.At(rw.url.EscapedPath()).WithCharset("utf-8"), Report: report})
 	defer r.Abort()
 	return l.blocked(r, text)
 }

@@ -201,7 +201,8 @@ func FuzzPlaylist(f *testing.F) {
 		}
 		for line := range strings.SplitSeq(string(lines), "\n") {
 			if strings.HasPrefix(line, "#") {
-				if _, line, _ = strings.Cut(line, `URI="`); line == "" {
+				tag := strings.HasPrefix(line, "#EXT-X-")
+				if _, line, _ = strings.Cut(line, `URI="`); line == "" || !tag {
 					continue
 				}
 				line, _, _ = strings.Cut(line, `"`)

@@ -24,22 +24,14 @@ func (r *Rewriter) PlaylistBlocked(text []byte) bool { return r.playlist(text, 0
 
 func (r *Rewriter) playlist(text []byte, depth int) bool {
 	for line := range bytes.SplitSeq(text, []byte("\n")) {
-		if len(line) == 0 {
-			continue
-		}
-		if line[0] != '#' {
+		switch {
+		case len(line) == 0:
+		case line[0] != '#':
 			if r.playlistURL(line, depth) {
 				return true
 			}
-			continue
-		}
-		// Where a quote too many stands, a value may begin behind any of them.
-		for _, rest, ok := bytes.Cut(line, quote); ok; _, rest, ok = bytes.Cut(rest, quote) {
-			value, _, _ := bytes.Cut(rest, quote)
-			if len(value) == 0 || value[0] == ',' {
-				continue // the next attribute
-			}
-			if (r.withHost(value) != nil || schemeOf(value) == schemeData || bytes.Contains(value, []byte(variable))) && r.playlistURL(value, depth) {
+		case bytes.HasPrefix(line, []byte("#EXT-X-")): // others hold no URL, or are comments
+			if r.playlistTag(line, depth) {
 				return true
 			}
 		}
@@ -47,14 +39,41 @@ func (r *Rewriter) playlist(text []byte, depth int) bool {
 	return false
 }
 
-var quote = []byte(`"`)
+// playlistTag looks at each quoted value that stands behind a name, since a quote may also be a part of another value.
+func (r *Rewriter) playlistTag(line []byte, depth int) bool {
+	for from := 0; ; {
+		n := bytes.IndexByte(line[from:], '"')
+		if n < 0 {
+			return false
+		}
+		before := line[:from+n]
+		from += n + 1
+		value, _, _ := bytes.Cut(line[from:], []byte(`"`))
+		if namesURL(before) && (r.withHost(value) != nil || schemeOf(value) == schemeData || bytes.Contains(value, []byte(variable))) && r.playlistURL(value, depth) {
+			return true
+		}
+	}
+}
+
+// namesURL reports whether the name of an attribute ends there of which players fetch the value: URI, those that end in -URI,
+// or X-ASSET-LIST (RFC 8216, 4.3, and its successor). Values of variables count where they are used.
+func namesURL(before []byte) bool {
+	name, ok := bytes.CutSuffix(bytes.TrimRight(before, " \t"), []byte("="))
+	name = bytes.TrimRight(name, " \t")
+	for _, end := range [...]string{"uri", "x-asset-list"} {
+		if n := len(name) - len(end); ok && n >= 0 && equalFold(name[n:], end) {
+			return true
+		}
+	}
+	return false
+}
 
 // variable begins the name of a variable whose value a player puts in its place.
 const variable = "{$"
 
 func (r *Rewriter) playlistURL(url []byte, depth int) bool {
 	before, _, variables := bytes.Cut(url, []byte(variable))
-	if variables && !endsHost(before) {
+	if variables && (schemeOf(url) == schemeData || !endsHost(before)) {
 		if r.o.Policy.AllAllowed() {
 			return false
 		}
@@ -78,5 +97,14 @@ func endsHost(begin []byte) bool {
 	if i := bytes.Index(begin, []byte("//")); i >= 0 {
 		return bytes.IndexByte(begin[i+2:], '/') > 0
 	}
-	return len(begin) > 1 && begin[0] == '/' && !isSlash(begin[1]) && begin[1] > ' '
+	for i, c := range begin {
+		switch {
+		case c <= ' ' || c == ':' || c == '\\':
+			return false
+		case c == '/' && i == 0:
+		case !isLetter(c) || begin[0] == '/':
+			return true // no scheme, and not two slashes
+		}
+	}
+	return false
 }

@@ -46,6 +46,11 @@ func (rw *responseWriter) decideList(l fetchList, first []byte, codings []string
 		rw.commit(pass, "passed:not_html")
 	case rw.policy.AllAllowed() || !unread && !rw.listBlocked(l, rw.policy, first, rw.rec.resource):
 		rw.documentHeader(true, false)
+		if !rw.docRequest { // nobody has looked at its validators, and the upstream would confirm it after a withdrawal
+			h := rw.Header()
+			h.Del("Etag")
+			h.Del("Last-Modified")
+		}
 		rw.commit(pass, "all_allowed")
 	default:
 		rw.discardAnswer(l.outcome, http.StatusNoContent)

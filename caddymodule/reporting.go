@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddy-consent/caddy-consent/rewriter"
 	"github.com/caddy-consent/caddy-consent/rules"
@@ -166,7 +167,14 @@ func (rw *responseWriter) redirectBlocked() bool {
 		return false
 	}
 	to := rw.Header().Get("Location")
-	return to != "" && rw.blocks(kind, to)
+	if to == "" {
+		return false
+	}
+	if utf8.ValidString(to) { // what else letters outside ASCII may be, no browser takes them for
+		defer func(p *rules.Page) { rw.page = p }(rw.page)
+		rw.page = rw.page.WithCharset("utf-8")
+	}
+	return rw.blocks(kind, to)
 }
 
 // refreshURL returns the URL of a Refresh header.

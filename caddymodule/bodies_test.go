@@ -2,6 +2,8 @@ package caddymodule
 
 import (
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -58,5 +60,31 @@ func TestHeadersThatFetch(t *testing.T) {
 		if got := strings.Join(a.Header[k], "|"); got != want {
 			t.Errorf("%s: %q, want %q", k, got, want)
 		}
+	}
+}
+
+// A compressed playlist that comes in many small pieces is not decoded for each of them.
+func TestCompressedPlaylistInSmallPieces(t *testing.T) {
+	var text strings.Builder
+	text.WriteString(playlistOf("a.ts"))
+	for i := range 20000 {
+		fmt.Fprintf(&text, "%x.ts\n", i*i*i)
+	}
+	body := compress(t, "gzip", text.String())
+	s := newSite(t, &Handler{}, func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "application/x-mpegurl")
+		w.Header().Set("Content-Encoding", "gzip")
+		for piece := range slices.Chunk([]byte(body), 16) {
+			_, _ = w.Write(piece)
+		}
+		return nil
+	})
+	n := testing.AllocsPerRun(1, func() {
+		if a := s.get(t, "Sec-Fetch-Dest: video"); a.StatusCode != 200 {
+			t.Errorf("status %d", a.StatusCode)
+		}
+	})
+	if pieces := len(body) / 16; n > float64(5*pieces) {
+		t.Errorf("%.0f allocations for %d pieces", n, pieces)
 	}
 }

@@ -95,11 +95,14 @@ func (rw *responseWriter) decidePart(a *response) bool {
 		return true
 	}
 	if a.readable() && rw.status/100 == 2 && (rw.mediaRequest || isPlaylist(rw.r, a.mediaType)) {
-		is, certain := rw.isPlaylistSoFar(a.first, a.codings)
-		if is {
+		certain := rw.playlist
+		if !certain { // to tell takes a decoder
+			rw.playlist, certain = rw.isPlaylistSoFar(a.first, a.codings)
+		}
+		if rw.playlist {
 			rw.decideList(playlist, a.first, a.codings)
 		}
-		return is || !certain
+		return rw.playlist || !certain
 	}
 	return false
 }

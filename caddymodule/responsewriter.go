@@ -46,6 +46,7 @@ type responseWriter struct {
 	sheetRequest bool // the answer may be used as a style sheet
 	onlySheet    bool // and as nothing else
 	mediaRequest bool // the answer may be played
+	playlist     bool // its first bytes are those of a media playlist
 
 	savedLines [6]savedLine
 	saved      int // of savedLines, those in use

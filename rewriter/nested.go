@@ -207,19 +207,35 @@ func (r *Rewriter) otherBytes(head string, body, url []byte) bool {
 
 // lettersInURL reports whether letters outside ASCII may stand in the host of a URL.
 func lettersInURL(b []byte) bool {
-	url := false
+	url, last := false, byte(0) // a byte that is no part of a URL is not the last one
 	for i, c := range b {
 		switch {
+		case c == '\t' || c == '\n' || c == '\r':
+			continue
 		case beyondASCII(c):
 			if url {
 				return true
 			}
 		case c == ' ' || c == '"' || c == '\'' || c == '<' || c == '>':
 			url = false
-		case c == ':' || c == '\\' || c == '/' && i > 0 && b[i-1] == '/':
-			url = true
-		case c == '/' && url && i > 0 && (isLetter(b[i-1]) || '0' <= b[i-1] && b[i-1] <= '9'):
+		case c == '@' && beyondASCII(last):
+			return true
+		case c == ':' || c == '\\' || c == '@' || c == '/' && last == '/' || c == '&' && mayBeSlash(b[i+1:]):
+			url = true // spaces and quotes may stand before an @, too
+		case c == '/' && url && (isLetter(last) || '0' <= last && last <= '9'):
 			url = false // the path
+		}
+		last = c
+	}
+	return false
+}
+
+// mayBeSlash reports whether a character reference, without its ampersand, may be to what begins a host, or to what is no part
+// of a URL.
+func mayBeSlash(ref []byte) bool {
+	for _, name := range [...]string{"#", "sol;", "bsol;", "colon;", "Tab;", "NewLine;"} {
+		if bytes.HasPrefix(ref, []byte(name)) {
+			return true
 		}
 	}
 	return false

@@ -141,8 +141,30 @@ func partOf(r *http.Request) (kind rules.Kind, ok bool) {
 	if r.Header.Get("Content-Type") == "application/reports+json" {
 		return rules.KindFetch, true
 	}
-	kind, ok = fetched[r.Header.Get("Sec-Fetch-Dest")]
-	return kind, ok
+	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" {
+		kind, ok = fetched[dest]
+		return kind, ok
+	}
+	return acceptedPart(r.Header.Get("Accept"))
+}
+
+// acceptedPart is partOf for what browsers send over plain HTTP, where their Accept alone tells some parts of a page from what a
+// visitor goes to, which has HTML in it, and from what other clients ask for, who name no type or none but what they want.
+func acceptedPart(accept string) (kind rules.Kind, ok bool) {
+	if !strings.Contains(accept, ",") || !strings.Contains(accept, "*/*") || strings.Contains(accept, "html") {
+		return kind, false
+	}
+	switch {
+	case strings.HasPrefix(accept, "image/"):
+		return rules.KindImage, true
+	case strings.HasPrefix(accept, "text/css,"):
+		return rules.KindStyle, true
+	case strings.HasPrefix(accept, "audio/"), strings.HasPrefix(accept, "video/"):
+		return rules.KindMedia, true
+	case strings.HasPrefix(accept, "application/font-woff2;"):
+		return rules.KindFont, true
+	}
+	return kind, false
 }
 
 // isAhead reports whether a browser asks for a page ahead of a visit. The parts of one that is rendered ahead say what they are.

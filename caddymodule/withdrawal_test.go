@@ -269,6 +269,15 @@ func TestRedirectsOfPartsOfAPage(t *testing.T) {
 		{"a page of the site fetched ahead", "document", "/other", 302, "Sec-Purpose: prefetch"},
 		{"reports", "", "https://www.facebook.com/tr?id=1", 204, "Content-Type: application/reports+json"},
 		{"speculation rules of the site", "speculationrules", "/rules.json", 302, ""},
+		{"an image over plain HTTP, in Chromium", "", "https://www.facebook.com/tr?id=1", 204, "Accept: image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"},
+		{"an image over plain HTTP, in Firefox", "", "https://www.facebook.com/tr?id=1", 204, "Accept: image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5"},
+		{"a style sheet over plain HTTP", "", "https://www.facebook.com/tr.css", 204, "Accept: text/css,*/*;q=0.1"},
+		{"a video over plain HTTP, in Firefox", "", "https://www.facebook.com/tr.webm", 204, "Accept: video/webm,video/ogg,video/*;q=0.9,application/ogg;q=0.7,audio/*;q=0.6,*/*;q=0.5"},
+		{"a font over plain HTTP, in Firefox", "", "https://www.facebook.com/tr.woff2", 204, "Accept: application/font-woff2;q=1.0,application/font-woff;q=0.9,*/*;q=0.8"},
+		{"an image of the site over plain HTTP", "", "/other.png", 302, "Accept: image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"},
+		{"a visitor who goes there over plain HTTP", "", "https://www.facebook.com/tr?id=1", 302, "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8"},
+		{"a client that wants an image", "", "https://www.facebook.com/tr?id=1", 302, "Accept: image/png"},
+		{"a visitor who goes to what has a destination", "document", "https://www.facebook.com/tr?id=1", 302, "Accept: image/avif,image/webp,*/*;q=0.8"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t, &Handler{}, respond(302, "gone", "Content-Type: text/plain", "Location: "+tt.to, "Set-Cookie: sid=1"))

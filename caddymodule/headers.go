@@ -459,7 +459,7 @@ func splitQuoted(s string, sep byte) (out []string) {
 func (rw *responseWriter) filterURLs(lines []string, kind rules.Kind, url func(string) string) []string {
 	var kept []string
 	for _, l := range lines {
-		if !rw.blocks(kind, url(l)) {
+		if !rw.opens(kind, url(l)) {
 			kept = append(kept, l)
 		}
 	}

@@ -59,7 +59,7 @@ func plainStrings(lines []string) bool {
 
 func (rw *responseWriter) linkBlocked(l link) (blocked bool) {
 	check := func(kind rules.Kind, url string) {
-		blocked = blocked || rw.blocks(kind, url)
+		blocked = blocked || rw.opens(kind, url)
 	}
 	var rel strings.Builder
 	as, srcsets := []string{""}, []string(nil)
@@ -190,7 +190,7 @@ func (rw *responseWriter) filterStrings(lines []string, kind rules.Kind, url fun
 		blocked := false
 		for i, v := range strings.Split(line, `"`) {
 			if u := url(v); i%2 == 1 && u != "" {
-				blocked = rw.blocks(kind, u) || blocked
+				blocked = rw.opens(kind, u) || blocked
 			}
 		}
 		if !blocked {

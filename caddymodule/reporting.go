@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -18,6 +19,21 @@ func (rw *responseWriter) blocks(kind rules.Kind, url string) bool {
 		rw.rec.resource(res, d)
 	}
 	return d.Action == rules.Block
+}
+
+// opens is blocks for a URL that a browser reads what it names of, which may stand in the URL itself.
+func (rw *responseWriter) opens(kind rules.Kind, url string) (blocked bool) {
+	if rw.blocks(kind, url) {
+		return true
+	}
+	if !strings.Contains(url, ":") || strings.HasPrefix(url, "http") || rw.policy.AllAllowed() {
+		return false
+	}
+	r := rewriterPool.Get().(*rewriter.Rewriter)
+	defer rewriterPool.Put(r)
+	r.Reset(io.Discard, rewriter.Options{Policy: rw.policy, Page: rw.page.At(rw.url.EscapedPath()), Report: rw.rec.resource})
+	defer r.Abort()
+	return r.DataBlocked(kind, []byte(url))
 }
 
 // filterEndpoints drops the members of Reporting-Endpoints whose URL is blocked (Reporting API, 3.2:

@@ -134,6 +134,35 @@ func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision
 	return d
 }
 
+// DataBlocked reports whether a URL in a header, of which a browser makes something of that kind, is a data: URL in which
+// something is blocked. Style sheets are read where they are only preloaded, too, as those of link elements are.
+func (r *Rewriter) DataBlocked(kind rules.Kind, url []byte) bool {
+	switch {
+	case schemeOf(url) != schemeData:
+		return false
+	case kind == rules.KindStyle, kind == rules.KindFetch:
+		return r.judgeSheet(0, url, 0).Action == rules.Block
+	case kind == rules.KindPrefetch:
+		return r.rulesInURL(url, false) || hasBreaks(url) && r.rulesInURL(url, true)
+	case kind.Active(), kind == rules.KindNavigation:
+		return r.judgeData(0, kind, url).Action == rules.Block
+	}
+	return false
+}
+
+// rulesInURL reports whether a data: URL is a file of speculation rules that is blocked.
+func (r *Rewriter) rulesInURL(url []byte, breaks bool) bool {
+	defer r.dropData(len(r.data))
+	head, body, ok := r.parseData(url, breaks)
+	if !ok || !strings.Contains(head, "speculationrules") {
+		return false
+	}
+	if isPath(url) && !r.o.Policy.AllAllowed() {
+		return r.recordPath(0, rules.KindPrefetch).Action == rules.Block
+	}
+	return r.RulesBlocked(body)
+}
+
 // isPath reports whether what a data: URL says is a path, in which the URL Standard has dots between slashes taken away and
 // spaces written in percent, so that it says something else by then.
 func isPath(url []byte) bool {

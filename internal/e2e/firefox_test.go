@@ -1,6 +1,10 @@
 package e2e
 
 import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -107,9 +111,13 @@ const firefoxSlots = 12
 type firefoxRun struct {
 	bin  string
 	site string // address of the site
+	tls  string // address of the site over TLS, if pages are opened there
 	port int    // of the proxy
 	cmd  *exec.Cmd
 	dir  string // the profile
+
+	tracker tls.Certificate // what stands for tracker.test over TLS shows
+	inner   *connListener   // takes the connections to it
 
 	mu    sync.Mutex
 	slots int
@@ -144,10 +152,80 @@ func (f *firefoxRun) begin() (err error) {
 	if err := os.WriteFile(filepath.Join(f.dir, "user.js"), fmt.Appendf(nil, firefoxPrefs, f.port), 0o600); err != nil {
 		return err
 	}
+	if f.tls != "" {
+		overrides, err := f.overrides()
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(f.dir, "cert_override.txt"), overrides, 0o600); err != nil {
+			return err
+		}
+	}
 	f.cmd = exec.Command(f.bin, "--headless", "--no-remote", "--profile", f.dir, fmt.Sprintf("http://site.test/driver/?%d", firefoxSlots))
 	f.cmd.Env = append(os.Environ(), "HOME="+f.dir, "MOZ_HEADLESS=1", "MOZ_CRASHREPORTER_DISABLE=1", "MOZ_DATA_REPORTING=0")
 	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return f.cmd.Start()
+}
+
+// secure makes the browser open what follows over TLS, at that address, and speaks TLS for tracker.test, whose requests name
+// their page by that.
+func (f *firefoxRun) secure(t testing.TB, addr string) {
+	t.Helper()
+	f.tls, f.tracker = addr, certificate(t)
+	f.inner = &connListener{addr: &net.TCPAddr{}, conns: make(chan net.Conn), closed: make(chan struct{})}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.record(contact{Host: "tracker.test", Path: r.URL.RequestURI()})
+		inertResource(w, r)
+	})}
+	go server.Serve(f.inner)
+	t.Cleanup(func() { server.Close() })
+}
+
+// overrides is Firefox's file of certificates that somebody has accepted: host, digest (SHA-256), fingerprint.
+func (f *firefoxRun) overrides() ([]byte, error) {
+	conn, err := tls.Dial("tcp", f.tls, &tls.Config{InsecureSkipVerify: true, ServerName: "site.test"})
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	out := []byte("# PSM Certificate Override Settings file\n")
+	for host, der := range map[string][]byte{"site.test": conn.ConnectionState().PeerCertificates[0].Raw, "tracker.test": f.tracker.Certificate[0]} {
+		sum := sha256.Sum256(der)
+		print := strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
+		out = fmt.Appendf(out, "%s:443:\tOID.2.16.840.1.101.3.4.2.1\t%s\t\n", host, print)
+	}
+	return out, nil
+}
+
+// connect makes a tunnel to the site over TLS, or to what stands for tracker.test.
+func (f *firefoxRun) connect(w http.ResponseWriter, host string) {
+	w.WriteHeader(http.StatusOK)
+	c, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	c = &prefixedConn{Conn: c, prefix: bytes.NewReader(peek(buffered.Reader))}
+	if host != "site.test" {
+		select {
+		case f.inner.conns <- tls.Server(c, &tls.Config{Certificates: []tls.Certificate{f.tracker}}):
+		case <-f.inner.closed:
+			c.Close()
+		}
+		return
+	}
+	defer c.Close()
+	to, err := net.Dial("tcp", f.tls)
+	if err != nil {
+		return
+	}
+	go func() { _, _ = io.Copy(to, c); to.Close() }()
+	_, _ = io.Copy(c, to)
+}
+
+// peek returns what a reader has taken already.
+func peek(r *bufio.Reader) []byte {
+	b, _ := r.Peek(r.Buffered())
+	return b
 }
 
 func (f *firefoxRun) end() {
@@ -236,6 +314,8 @@ func (f *firefoxRun) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case slices.ContainsFunc(firefoxOwn, func(d string) bool { return host == d || strings.HasSuffix(host, "."+d) }):
 		w.WriteHeader(http.StatusBadGateway)
+	case r.Method == http.MethodConnect && f.tls != "" && (r.Host == "site.test:443" || r.Host == "tracker.test:443"):
+		f.connect(w, host)
 	case r.Method == http.MethodConnect:
 		f.record(contact{Host: host})
 		w.WriteHeader(http.StatusBadGateway)
@@ -273,7 +353,11 @@ func (f *firefoxRun) drive(w http.ResponseWriter, r *http.Request) {
 		key := fmt.Sprint(f.keys)
 		f.open[key] = x
 		f.alive = time.Now()
-		json.NewEncoder(w).Encode(map[string]any{"path": x.path(), "sandbox": !x.scripting, "wait": x.vs[0].Wait, "key": key})
+		origin := ""
+		if f.tls != "" {
+			origin = "https://site.test"
+		}
+		json.NewEncoder(w).Encode(map[string]any{"path": origin + x.path(), "sandbox": !x.scripting, "wait": x.vs[0].Wait, "key": key})
 	case "/driver/done":
 		delete(f.open, r.URL.RawQuery)
 		f.alive = time.Now()

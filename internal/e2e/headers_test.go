@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"compress/gzip"
 	"compress/zlib"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -166,6 +168,26 @@ func (m *headerMaker) pick(from ...[]string) []string { return from[m.rnd.IntN(l
 
 func (m *headerMaker) odd() string { return m.oneOf(headerOdd...) }
 
+// inURL returns a data: URL of that type which names a third party.
+func (m *headerMaker) inURL(kind string) string {
+	u := m.plain()
+	if m.secure {
+		u = strings.Replace(u, "http:", "https:", 1)
+	}
+	switch kind {
+	case "text/css":
+		u = m.oneOf("@import'"+u+"';", "@import url("+u+");", "*{background:url("+u+")}")
+	case "application/speculationrules+json":
+		u = `{"prefetch":[{"urls":["` + u + `"],"eagerness":"immediate"}]}`
+	case "text/html":
+		u = m.oneOf("<img src="+u+">", "<p style='background:url("+u+")'>x", "<script src="+u+"></script>", "<iframe src="+u+"></iframe>")
+	}
+	if m.in(3) {
+		return "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString([]byte(u))
+	}
+	return m.oneOf("data:", "data:", "DATA:", " data:", "d\tata:") + kind + "," + url.PathEscape(u)
+}
+
 // link returns a member of Link.
 func (m *headerMaker) link() string {
 	m.clean = !m.in(3)
@@ -184,7 +206,11 @@ func (m *headerMaker) link() string {
 	if m.rarely(16) {
 		end = m.oneOf("", ">>", " >", "> ", ">x", "\t>", ">\"", ">,", ">=")
 	}
-	s := open + m.target() + end
+	target := m.target()
+	if m.in(12) {
+		target = m.inURL("text/css")
+	}
+	s := open + target + end
 	for _, p := range params {
 		name, v, ok := strings.Cut(p, "=")
 		switch v {
@@ -233,7 +259,11 @@ func (m *headerMaker) refreshes() (lines []string) {
 	v := m.oneOf("0", "0", "0", "0", " 0", ".0", "0.5", "00", "0.", "", "-0", "+0", "0x", "0\xa0", "0e0", "\xa00", "0"+m.odd()) + m.oneOf(";", ";", ";", ",", " ", "", "; ", " ;", ";;", ", ", ",,", " , ", ";,", m.odd()) +
 		m.oneOf("url=", "url=", "URL=", "url =", "url = ", "", "", "url==", "url=url=", "=", "url", "url\xa0=", "url\x0b=", m.odd()+"url=", "url"+m.odd()+"=")
 	q := m.oneOf("", "", "'", `"`)
-	v += q + m.oneOf("", "", "", m.odd()) + m.target() + m.oneOf(q, q, "", q+" x", m.odd())
+	target := m.target()
+	if m.in(4) {
+		target = m.inURL("text/html")
+	}
+	v += q + m.oneOf("", "", "", m.odd()) + target + m.oneOf(q, q, "", q+" x", m.odd())
 	for m.in(2) && v != "" { // on two lines
 		i := m.rnd.IntN(len(v))
 		if j := strings.IndexAny(v, ";, "); j >= 0 && m.in(2) {
@@ -352,6 +382,9 @@ func (m *headerMaker) any() []string {
 		return []string{m.other(), m.other()}
 	case 4:
 		u := m.target()
+		if m.in(3) {
+			u = m.inURL("application/speculationrules+json")
+		}
 		return []string{"Speculation-Rules: " + m.oneOf(`"`+u+`"`, `"`+u+`"`, `"/a", "`+u+`"`, u, `"`+u+`";x`, `("`+u+`")`, `"/a`+"\", \t\""+u+`"`)}
 	}
 	return m.links()
@@ -396,19 +429,19 @@ func (m *headerMaker) page() *vector {
 			}
 			a.body += tag
 		}
-	case 3: // redirects to blocked hosts, of what browsers say the destination of
+	case 3: // redirects to blocked hosts, of what browsers say that they ask for
+		shapes := []string{"<img src=N>", "<link rel=stylesheet href=N>", "<img srcset='N 1x'>", "<style>@import 'N';</style>", "<style>p{background:url(N)}</style>", "<link rel=preload as=image href=N>", "<svg><image width=9 height=9 href=N /></svg>", "<video poster=N></video>", "<input type=image src=N>"}
 		if m.secure {
-			p := m.part(response{status: []int{301, 302, 303, 307, 308}[m.rnd.IntN(5)], header: []string{"Location: " + m.target()}})
-			switch shape := m.oneOf("<img src=N>", "<script src=N></script>", "<link rel=stylesheet href=N>", "<iframe src=N></iframe>", "<link rel=prefetch href=N>", "<link rel=preload as=fetch crossorigin href=N>", "<link rel=manifest href=N>", "<video src=N></video>", "Speculation-Rules: \"N\"",
-				"Link: <N>; rel=prefetch", "Link: <N>; rel=compression-dictionary", "<script type=speculationrules>{\"prefetch\":[{\"urls\":[\"N\"],\"eagerness\":\"immediate\"}]}</script>"); shape[0] {
-			case '<':
-				a.body += strings.ReplaceAll(shape, "N", p)
-			default:
-				a.header = append(a.header, strings.ReplaceAll(shape, "N", p))
-			}
-			break
+			shapes = append(shapes, "<script src=N></script>", "<iframe src=N></iframe>", "<link rel=prefetch href=N>", "<link rel=preload as=fetch crossorigin href=N>", "<link rel=manifest href=N>", "<video src=N></video>", "Speculation-Rules: \"N\"",
+				"Link: <N>; rel=prefetch", "Link: <N>; rel=compression-dictionary", "<script type=speculationrules>{\"prefetch\":[{\"urls\":[\"N\"],\"eagerness\":\"immediate\"}]}</script>")
 		}
-		fallthrough
+		p := m.part(response{status: []int{301, 302, 303, 307, 308}[m.rnd.IntN(5)], header: []string{"Location: " + m.target()}})
+		switch shape := m.oneOf(shapes...); shape[0] {
+		case '<':
+			a.body += strings.ReplaceAll(shape, "N", p)
+		default:
+			a.header = append(a.header, strings.ReplaceAll(shape, "N", p))
+		}
 	default:
 		for range 2 + m.rnd.IntN(3) {
 			a.header = append(a.header, m.any()...)
@@ -480,6 +513,12 @@ func TestRandomHeadersInBrowsers(t *testing.T) {
 		f := startFirefox(t, c.addr("8080"))
 		noContacts(t, f.replay(t, visit{scripting: true}, vs))
 		contacting(t, f.replay(t, unenforced, some(vs)))
+	})
+	t.Run("Firefox over TLS", func(t *testing.T) {
+		f := startFirefox(t, c.addr("8080"))
+		f.secure(t, c.addr("8081"))
+		noContacts(t, f.replay(t, visit{scripting: true}, secure))
+		contacting(t, f.replay(t, unenforced, some(secure)))
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -96,6 +97,9 @@ func openBrowser(bin, dir, rest string, hosts map[string]string) (_ *browser, en
 type tab struct {
 	t   testing.TB
 	ctx context.Context
+
+	mu  sync.Mutex
+	led map[string]bool // where links and forms have led, if that is noted
 }
 
 // tab opens a page with scripting on or off; close ends it.
@@ -110,7 +114,7 @@ func (b *browser) tab(scripting bool) (_ *tab, close func()) {
 
 func (b *browser) openTab(scripting bool) (_ *tab, close func(), err error) {
 	ctx, cancel := chromedp.NewContext(b.ctx)
-	x := &tab{b.t, ctx}
+	x := &tab{t: b.t, ctx: ctx}
 	// The tab lives as long as the context of its first action.
 	err = chromedp.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		if scripting {

@@ -37,6 +37,7 @@ type visit struct {
 	vs        []*vector
 	scripting bool
 	direct    bool // with nothing enforced
+	acts      bool // the visitor does more than look
 	size      int  // of the pieces
 	contacts  []string
 	bare      bool // a connection was opened to tracker.test over which nothing was sent
@@ -125,6 +126,7 @@ type replayer struct {
 	track, rest *sink // tracker.test with what is below it, and all other hosts
 
 	scripting bool
+	acts      bool
 	b         *browser
 	endB      func()
 	x         *tab
@@ -144,7 +146,7 @@ func (p *replayer) close() {
 }
 
 // prepare sees to a tab in the right mode.
-func (p *replayer) prepare(scripting bool) (err error) {
+func (p *replayer) prepare(scripting, acts bool) (err error) {
 	if p.b != nil && p.total >= pagesPerBrowser {
 		p.close()
 	}
@@ -168,14 +170,19 @@ func (p *replayer) prepare(scripting bool) (err error) {
 			return fmt.Errorf("denying downloads: %w", err)
 		}
 	}
-	if p.x != nil && (p.scripting != scripting || p.used >= pagesPerTab) {
+	if p.x != nil && (p.scripting != scripting || p.acts != acts || p.used >= pagesPerTab) {
 		p.endTab()
 		p.x = nil
 	}
 	if p.x == nil {
-		p.scripting, p.used = scripting, 0
+		p.scripting, p.acts, p.used = scripting, acts, 0
 		if p.x, p.endTab, err = p.b.openTab(scripting); err != nil {
 			return fmt.Errorf("opening a tab: %w", err)
+		}
+		if acts {
+			if err := p.x.stay(); err != nil {
+				return err
+			}
 		}
 		ctx := p.x.ctx
 		err = chromedp.Listen(ctx, func(ev any) {
@@ -198,15 +205,15 @@ func (p *replayer) prepare(scripting bool) (err error) {
 }
 
 func (p *replayer) visit(x *visit) error {
-	if err := p.prepare(x.scripting); err != nil {
+	if err := p.prepare(x.scripting, x.acts); err != nil {
 		return err
 	}
 	p.load(x)
-	if len(x.vs) == 1 && len(x.contacts) == 0 && x.bare {
+	if len(x.vs) == 1 && len(x.contacts) == 0 && x.bare && !x.acts {
 		// A connection without a request counts if a fresh browser makes it again.
 		if !x.direct {
 			p.close()
-			if err := p.prepare(x.scripting); err != nil {
+			if err := p.prepare(x.scripting, x.acts); err != nil {
 				return err
 			}
 			p.load(x)
@@ -229,6 +236,9 @@ func (p *replayer) load(x *visit) {
 	if err := p.x.do(8*time.Second, chromedp.Navigate(origin+x.path())); err != nil {
 		p.used = pagesPerTab // such as a download; the next page gets a new tab
 	}
+	if x.acts {
+		p.x.act()
+	}
 	wait := 0
 	for _, v := range x.vs {
 		wait = max(wait, v.Wait)
@@ -244,6 +254,9 @@ func (p *replayer) load(x *visit) {
 		s := "http://" + c.Host + c.Path
 		if c.Path == "" {
 			s = "TLS to " + c.Host
+		}
+		if x.acts && p.x.ledTo(s) {
+			continue
 		}
 		if c.Host != "site.test" && !slices.Contains(x.contacts, s) {
 			x.contacts = append(x.contacts, s)

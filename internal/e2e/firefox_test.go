@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/json"
@@ -121,6 +122,7 @@ type firefoxRun struct {
 
 	mu    sync.Mutex
 	slots int
+	first string // address to begin with, if not the driver
 	queue []*visit
 	open  map[string]*visit
 	keys  int
@@ -161,7 +163,7 @@ func (f *firefoxRun) begin() (err error) {
 			return err
 		}
 	}
-	f.cmd = exec.Command(f.bin, "--headless", "--no-remote", "--profile", f.dir, fmt.Sprintf("http://site.test/driver/?%d", firefoxSlots))
+	f.cmd = exec.Command(f.bin, "--headless", "--no-remote", "--profile", f.dir, cmp.Or(f.first, fmt.Sprintf("http://site.test/driver/?%d", firefoxSlots)))
 	f.cmd.Env = append(os.Environ(), "HOME="+f.dir, "MOZ_HEADLESS=1", "MOZ_CRASHREPORTER_DISABLE=1", "MOZ_DATA_REPORTING=0")
 	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return f.cmd.Start()

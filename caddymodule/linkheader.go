@@ -164,13 +164,27 @@ func cutParam(s string) (p linkParam, rest string, plain bool) {
 	return p, s[end:], !strings.ContainsAny(p.value, "\"<>\\")
 }
 
-// filterAlternatives drops the lines of Alt-Svc with a host that is blocked (RFC 7838, 3: protocol="host:port").
+// filterAlternatives drops the lines of Alt-Svc with a host that is blocked (RFC 7838, 3: protocol="host:port"). Firefox
+// takes it without quotes, too.
 func (rw *responseWriter) filterAlternatives(lines []string) []string {
-	return rw.filterStrings(lines, rules.KindHint, func(v string) string {
+	named := func(v string) string {
 		if host, _, ok := strings.Cut(v, ":"); ok && host != "" {
 			return "//" + host + "/"
 		}
 		return ""
+	}
+	return slices.DeleteFunc(rw.filterStrings(lines, rules.KindHint, named), func(line string) (blocked bool) {
+		for i, v := range strings.Split(line, `"`) {
+			if i%2 == 1 {
+				continue
+			}
+			for _, v := range strings.FieldsFunc(v, func(c rune) bool { return strings.ContainsRune("=,; \t", c) }) {
+				if u := named(v); u != "" {
+					blocked = rw.blocks(rules.KindHint, u) || blocked
+				}
+			}
+		}
+		return blocked
 	})
 }
 

@@ -232,6 +232,7 @@ func TestHeadersThatReport(t *testing.T) {
 		{"an escape in an endpoint", []string{`Reporting-Endpoints: a="https://shop.example\"@t.example/r", b="/own"`}, map[string]string{"Reporting-Endpoints": ""}},
 		{"a string in two lines", []string{`Speculation-Rules: "http://shop.example`, `Speculation-Rules: @t.example/x"`}, map[string]string{"Speculation-Rules": ""}},
 		{"a group in two lines", []string{`Report-To: {"group":"g","max_age":1`, `Report-To: "endpoints":[{"url":"https:\/\/www.google-analytics.com/r"}]}`}, map[string]string{"Report-To": ""}},
+		{"alternatives without quotes", []string{"Alt-Svc: h2=www.google-analytics.com:443; ma=9", "Alt-Svc: h3=shop.example:443; ma=9", `Alt-Svc: h3=":443", h2 = www.google-analytics.com:443`}, map[string]string{"Alt-Svc": "h3=shop.example:443; ma=9"}},
 		{"alternatives of other companies", []string{`Alt-Svc: h3=":443"; ma=9, h2="www.google-analytics.com:443"`, `Alt-Svc: h3=":443"; ma="9", h2="shop.example:443"`}, map[string]string{"Alt-Svc": `h3=":443"; ma="9", h2="shop.example:443"`}},
 		{"a line that is no JSON", []string{`Report-To: {"group`}, map[string]string{"Report-To": ""}},
 	} {

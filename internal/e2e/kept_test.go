@@ -158,13 +158,7 @@ document.prerendering ? document.addEventListener('prerenderingchange', tell) : 
 					}
 					return ""
 				})
-				cmd := exec.Command(bin, "--headless=new", "--no-sandbox", "--no-first-run", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--ignore-certificate-errors",
-					"--disable-component-update", "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,OptimizationHints",
-					"--user-data-dir="+shortTempDir(t), "--host-resolver-rules=MAP shop.test:443 "+c.addr("8080")+",MAP * "+s.addr, "https://shop.test/start")
-				if err := cmd.Start(); err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+				openAhead(t, bin, s, c, "/start")
 				select {
 				case got := <-told:
 					if got != tt.want {
@@ -214,13 +208,7 @@ func TestGoingToAPageThatWasFetchedAheadAndLeadsAway(t *testing.T) {
 			})
 			c := startCaddy(t, "{\n\tskip_install_trust\n}\nhttps://shop.test:8080 {\n\ttls internal\n\tconsent\n\treverse_proxy "+up+"\n}\n")
 			c.waitForTLS("8080", "shop.test")
-			cmd := exec.Command(bin, "--headless=new", "--no-sandbox", "--no-first-run", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--ignore-certificate-errors",
-				"--disable-component-update", "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,OptimizationHints",
-				"--user-data-dir="+shortTempDir(t), "--host-resolver-rules=MAP shop.test:443 "+c.addr("8080")+",MAP * "+s.addr, "https://shop.test/a")
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+			openAhead(t, bin, s, c, "/a")
 			select {
 			case got := <-early:
 				if slices.Contains(got, "www.facebook.com") {
@@ -236,4 +224,16 @@ func TestGoingToAPageThatWasFetchedAheadAndLeadsAway(t *testing.T) {
 			}
 		})
 	}
+}
+
+// openAhead opens a page of the shop in a Chromium that nobody drives, since one that is fetches and renders nothing ahead.
+func openAhead(t *testing.T, bin string, s *sink, c *caddy, path string) {
+	t.Helper()
+	cmd := exec.Command(bin, "--headless=new", "--no-sandbox", "--no-first-run", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--ignore-certificate-errors",
+		"--disable-component-update", "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,OptimizationHints",
+		"--user-data-dir="+shortTempDir(t), "--host-resolver-rules=MAP shop.test:443 "+c.addr("8080")+",MAP * "+s.addr, "https://shop.test"+path)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 }

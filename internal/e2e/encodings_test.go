@@ -126,7 +126,7 @@ func (m *encodingMaker) fill(shape string, w way) string {
 		case "H":
 			return strings.Replace(m.plain(), "tracker.test", "static.hotjar.com", 1) + ".js"
 		case "N":
-			return m.oneOf("http://", "//", "http:\\\\", "http:/\\") + m.oneOf(wideHosts...) + m.path()
+			return m.oneOf(m.scheme()+"//", "//", m.scheme()+"\\\\", m.scheme()+"/\\") + m.oneOf(wideHosts...) + m.path()
 		case "F":
 			return m.sheet(m.inherited(w))
 		case "G":
@@ -403,8 +403,8 @@ func (m *encodingMaker) tell(from int, kind, laid, text string) string {
 var encodingURL = regexp.MustCompile(`/enc(true|false)\d+-\d+/\d+\.`)
 
 // randomEncodings returns n documents.
-func randomEncodings(n int, seed uint64, frames bool) (*encodingMaker, []*vector) {
-	m := &encodingMaker{tagMaker: tagMaker{rnd: rand.New(rand.NewPCG(seed, 17))}, told: make(map[string]string), frames: frames}
+func randomEncodings(n int, seed uint64, frames, secure bool) (*encodingMaker, []*vector) {
+	m := &encodingMaker{tagMaker: tagMaker{rnd: rand.New(rand.NewPCG(seed, 17)), secure: secure}, told: make(map[string]string), frames: frames}
 	var vs []*vector
 	for i := range n {
 		m.id, m.tag, m.file = fmt.Sprintf("enc%t%d-%d", frames, seed, i), 0, 0
@@ -417,14 +417,18 @@ func randomEncodings(n int, seed uint64, frames bool) (*encodingMaker, []*vector
 
 // Documents, style sheets and data: URLs whose bytes may mean something else in another encoding make no browser contact a
 // blocked host, however they say which it is. CONSENT_ENCODINGS is how many documents are tried, and after a comma from which
-// seed; half of them are shown with others in frames. Without the enforcement one in three contacts one, or the test shows
+// seed; half of them are shown with others in frames, and all in plain HTTP and over TLS, where browsers say what they ask for. Without the enforcement one in three contacts one, or the test shows
 // nothing.
 func TestRandomEncodingsInBrowsers(t *testing.T) {
 	n, seed := countAndSeed("CONSENT_ENCODINGS", 24)
 	t.Logf("seed %d", seed)
 	for _, frames := range []bool{false, true} { // by themselves first: what frames are lent holds for the process
 		t.Run(map[bool]string{false: "alone", true: "with frames"}[frames], func(t *testing.T) {
-			m, vs := randomEncodings(n/2, seed, frames)
+			m, vs := randomEncodings(n/2, seed, frames, false)
+			testEncodings(t, m, vs)
+		})
+		t.Run(map[bool]string{false: "alone, over TLS", true: "with frames, over TLS"}[frames], func(t *testing.T) {
+			m, vs := randomEncodings(n/2, seed, frames, true)
 			testEncodings(t, m, vs)
 		})
 	}
@@ -456,16 +460,22 @@ func testEncodings(t *testing.T, m *encodingMaker, vs []*vector) {
 			t.Error("too few")
 		}
 	}
-	c := vectorSite(t, slices.Concat(vs, m.files))
+	c := secureSite(t, startUpstream(t, vectorOrigin(slices.Concat(vs, m.files))))
 	unenforced := visit{scripting: true, direct: true}
 	pieces, slow := vs[:len(vs)/4], vs[len(vs)/4:len(vs)/2]
 	t.Run("Chromium", func(t *testing.T) {
 		p := startPool(t, c.addr("8080"), vs)
+		if m.secure {
+			p.secure(c.addr("8081"))
+		}
 		enforced(t, p.replayAll(t, map[*visit][]*vector{{scripting: true}: vs, {}: vs[:len(vs)/8], {scripting: true, size: 7}: pieces, {scripting: true, size: -40}: slow}))
 		direct(t, p.replayAll(t, map[*visit][]*vector{&unenforced: some}))
 	})
 	t.Run("Firefox", func(t *testing.T) {
 		f := startFirefox(t, c.addr("8080"))
+		if m.secure {
+			f.secure(t, c.addr("8081"))
+		}
 		for _, mode := range []visit{{scripting: true}, {}} { // in a sandbox no frame is lent an encoding
 			enforced(t, f.replay(t, mode, vs))
 		}

@@ -64,6 +64,12 @@ func headerSite(t *testing.T, responses map[string]response) *caddy {
 			inertResource(w, r)
 		}
 	})
+	return secureSite(t, up)
+}
+
+// secureSite runs Caddy in plain HTTP and over TLS before that upstream, with nothing enforced at /d/.
+func secureSite(t *testing.T, up string) *caddy {
+	t.Helper()
 	proxy := "reverse_proxy " + up + " {\n\t\tflush_interval -1\n\t}\n"
 	site := "\thandle /d/* {\n\t\t" + proxy + "\t}\n\thandle {\n\tconsent {\n\t\tunclassified block\n\t}\n\t" + proxy + "\t}\n}\n"
 	c := startCaddy(t, "{\n\tskip_install_trust\n}\nhttp://:8080 {\n"+site+"https://site.test:8081 {\n\ttls internal\n"+site)
@@ -116,7 +122,6 @@ var headerCodings = [][2]string{
 type headerMaker struct {
 	tagMaker
 	responses map[string]response
-	secure    bool // its pages are opened over TLS
 	clean     bool // what is written now has no oddities
 }
 
@@ -125,11 +130,7 @@ func (m *headerMaker) rarely(n int) bool { return m.in(n) && !m.clean }
 
 // target returns a URL of a third party, as it may stand in a header.
 func (m *headerMaker) target() string {
-	scheme := "http:"
-	if m.secure {
-		scheme = "https:"
-	}
-	u := scheme + "//tracker.test" + m.path()
+	scheme, u := m.scheme(), m.plain()
 	if m.clean {
 		return u
 	}
@@ -171,9 +172,6 @@ func (m *headerMaker) odd() string { return m.oneOf(headerOdd...) }
 // inURL returns a data: URL of that type which names a third party.
 func (m *headerMaker) inURL(kind string) string {
 	u := m.plain()
-	if m.secure {
-		u = strings.Replace(u, "http:", "https:", 1)
-	}
 	switch kind {
 	case "text/css":
 		u = m.oneOf("@import'"+u+"';", "@import url("+u+");", "*{background:url("+u+")}")

@@ -106,6 +106,8 @@ type tagMaker struct {
 	tag   int    // the number of the tag
 	urls  int    // and of its last URL, through all documents
 	depth int
+
+	secure bool // its pages are opened over TLS
 }
 
 func (m *tagMaker) in(n int) bool { return m.rnd.IntN(n) == 0 }
@@ -119,7 +121,14 @@ func (m *tagMaker) path() string {
 }
 
 // plain returns a URL of a third party without any oddity.
-func (m *tagMaker) plain() string { return "http://tracker.test" + m.path() }
+func (m *tagMaker) plain() string { return m.scheme() + "//tracker.test" + m.path() }
+
+func (m *tagMaker) scheme() string {
+	if m.secure {
+		return "https:"
+	}
+	return "http:"
+}
 
 func (m *tagMaker) url() string {
 	u := m.plain()

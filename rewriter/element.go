@@ -386,7 +386,7 @@ func (r *Rewriter) srcsets(rd *reader, id attrName) {
 
 // animation decides on the values that an animation gives to a reference of its parent.
 func (r *Rewriter) animation(rd *reader) {
-	reference := r.hasValue(rd, atAttributeName, "href") || r.hasValue(rd, atAttributeName, "xlink:href")
+	reference := r.animatesReference(rd)
 	for _, a := range rd.attrs {
 		if a.id != atValues {
 			continue
@@ -404,6 +404,23 @@ func (r *Rewriter) animation(rd *reader) {
 			v = rest
 		}
 	}
+}
+
+// animatesReference reports whether an animation is one of href; in XML any prefix may be that of XLink.
+func (r *Rewriter) animatesReference(rd *reader) bool {
+	for _, a := range rd.attrs {
+		if a.id != atAttributeName {
+			continue
+		}
+		v := r.value(rd, a)
+		if r.o.XML {
+			v = localName(v)
+		}
+		if equalFold(v, "href") || equalFold(v, "xlink:href") {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Rewriter) srcset(rd *reader, a attr) {

@@ -15,6 +15,7 @@ func TestXMLDocuments(t *testing.T) {
 		{"a script", `<html><script src="§"></script><script src="§"/></html>`, `<html><script{js} ~src="§"></script><script{js} ~src="§"/></html>`},
 		{"an attribute in capitals, which is another one", `<html><img SRC="§" src="x"/><p STYLE="background:url(§)"/></html>`, ""},
 		{"one behind it", `<html><img SRC="x" src="§"/><script SRC="x" src="§"/></html>`, `<html><img{} SRC="x" ~src="§"/><script{js} SRC="x" ~src="§"/></html>`},
+		{"an animation of a reference with another prefix", `<svg xmlns:q="http://www.w3.org/1999/xlink"><image><set attributeName="q:href" to="§"/></image></svg>`, `<svg xmlns:q="http://www.w3.org/1999/xlink"><image><set{} attributeName="q:href" ~to="§"/></image></svg>`},
 		{"a prefix in capitals", `<svg><image xLink:HREF="x" xLink:href="§"/></svg>`, `<svg><image{} xLink:HREF="x" ~xLink:href="§"/></svg>`},
 		{"an XSLT style sheet's import", `<xsl:stylesheet><xsl:import href="§"/><xsl:include href="/x"></xsl:include></xsl:stylesheet>`, `<xsl:stylesheet><xsl:import{} ~href="§"/><xsl:include href="/x"></xsl:include></xsl:stylesheet>`},
 		{"an entity in a URL", `<!DOCTYPE a [<!ENTITY e "tracker.test">]><html><img src="//&e;/x.png"/></html>`,

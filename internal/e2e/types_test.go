@@ -58,8 +58,9 @@ func typeVectors() (pages, parts []*vector) {
 			add(&pages, id, "text/html", `<!DOCTYPE html><video src="`+id+`.media" preload="auto" autoplay muted></video>`)
 		}
 	}
-	// In XML an attribute in capitals is none, and takes no other one's place.
-	for i, body := range []string{`<p STYLE="background:url(a)" style="background:url(§)">x</p>`, `<script SRC="a" src="§"/>`, `<script TYPE="text/plain" src="§"/>`, `<link rel="stylesheet" HREF="a" href="§"/>`, `<img SRC="a" src="§"/>`} {
+	// In XML an attribute in capitals is none, and takes no other one's place; any prefix may be that of XLink.
+	for i, body := range []string{`<p STYLE="background:url(a)" style="background:url(§)">x</p>`, `<script SRC="a" src="§"/>`, `<script TYPE="text/plain" src="§"/>`, `<link rel="stylesheet" HREF="a" href="§"/>`, `<img SRC="a" src="§"/>`,
+		`<svg xmlns="http://www.w3.org/2000/svg" xmlns:q="http://www.w3.org/1999/xlink"><image width="9" height="9"><set attributeName="q:href" to="§"/></image></svg>`} {
 		id := fmt.Sprintf("capitals%d", i)
 		add(&pages, id, "application/xhtml+xml", `<html xmlns="http://www.w3.org/1999/xhtml"><body>`+strings.ReplaceAll(body, "§", "http://tracker.test/"+id+"/x")+`</body></html>`)
 	}

@@ -443,7 +443,7 @@ func testEncodings(t *testing.T, m *encodingMaker, vs []*vector) {
 				t.Errorf("%s: %v", x.name(), x.err)
 			}
 			if len(x.contacts) > 0 {
-				t.Errorf("%s: %s%s", x.name(), strings.Join(x.contacts, " "), m.told[encodingURL.FindString(x.contacts[0])])
+				t.Errorf("%s: %s%s", x.name(), strings.Join(x.contacts, " "), m.told[encodingURL.FindString(strings.Join(x.contacts, " "))])
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"slices"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -22,6 +23,10 @@ type veil struct {
 	raw    []byte  // the window as it came, and as it goes out, in a known encoding
 
 	changed bool // of an unknown one
+
+	whole bool    // what is no UTF-8 is replaced
+	cut   [3]byte // the begin of a character at the end of what came
+	cuts  int     // of its bytes
 }
 
 // halves says for each first byte of a character of two which of halfBytes may be the second, a bit for each.
@@ -164,6 +169,11 @@ func (r *Rewriter) setVeil(name string) {
 	r.veil, r.untold = nil, false
 	switch known := doubleBytes[name]; {
 	case r.o.Policy.AllAllowed():
+	case r.o.XML && name == "utf-8" && isSVG(r.o.ContentType):
+		// Of such a document Chromium loses what follows a byte that is none of UTF-8, up to the end of the piece in which
+		// it comes: comments begin there and do not end, or end and do not begin.
+		r.putVeil(nil)
+		r.veil.whole, r.taken.e = true, nil
 	case known != nil:
 		r.putVeil(known())
 	case name == "":
@@ -189,11 +199,20 @@ func (r *Rewriter) bytes() []byte {
 // takeVeiled reads p behind what is held, through the veil.
 func (r *Rewriter) takeVeiled(p []byte) {
 	v, n := r.veil, len(r.buf)
-	r.buf = append(room(r.buf, len(p)), p...)
+	r.buf = append(append(room(r.buf, v.cuts+len(p)), v.cut[:v.cuts]...), p...)
+	change := tame
+	if v.whole {
+		change = replaceInvalid
+		v.cuts = 0
+		if n := cutRune(r.buf[n:]); !r.ended {
+			v.cuts = copy(v.cut[:], r.buf[len(r.buf)-n:])
+			r.buf = r.buf[:len(r.buf)-n]
+		}
+	}
 	if r.in = r.buf; v.halves != nil {
 		v.raw = append(v.raw, p...)
 		v.hide(r.buf[n:])
-	} else if tame(r.buf[n:]) {
+	} else if change(r.buf[n:]) {
 		r.taken.e, r.edited = nil, true
 		if !v.changed {
 			v.changed = true
@@ -201,6 +220,41 @@ func (r *Rewriter) takeVeiled(p []byte) {
 		}
 	}
 	r.run()
+}
+
+// isSVG reports whether a Content-Type is that of SVG.
+func isSVG(contentType string) bool {
+	const svg = "image/svg+xml"
+	t := strings.TrimLeft(contentType, spaces)
+	return len(t) >= len(svg) && strings.EqualFold(t[:len(svg)], svg)
+}
+
+// cutRune returns how many bytes at the end of b begin a character of UTF-8 that goes on behind it.
+func cutRune(b []byte) int {
+	for n := 1; n <= min(3, len(b)); n++ {
+		if c := b[len(b)-n:]; utf8.RuneStart(c[0]) {
+			if utf8.FullRune(c) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
+}
+
+// replaceInvalid writes question marks over the bytes of b that are no UTF-8, and reports whether there were any.
+func replaceInvalid(b []byte) (found bool) {
+	if utf8.Valid(b) {
+		return false
+	}
+	for i := 0; i < len(b); {
+		c, n := utf8.DecodeRune(b[i:])
+		if c == utf8.RuneError && n == 1 {
+			b[i], found = '?', true
+		}
+		i += n
+	}
+	return found
 }
 
 // lend tells of a frame that may take over the document's encoding.

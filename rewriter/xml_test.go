@@ -1,6 +1,7 @@
 package rewriter
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,5 +99,32 @@ func TestXMLDeclarationWithoutAnEnd(t *testing.T) {
 	in := `<!DOCTYPE a [<!ENTITY e "` + strings.Repeat("x", 200)
 	if got := rewrite(t, o, in, `]><img src='//tracker.test/'/>">]><html>&e;</html>`); !strings.HasPrefix(got, `<!DOCTYPE a [<!ENTITY< e "`) {
 		t.Error(got)
+	}
+}
+
+// Of an SVG document in UTF-8 Chromium loses what follows a byte that is none of it, up to the end of the piece in which it
+// comes. No such byte leaves.
+func TestSVGWithBytesThatAreNoUTF8(t *testing.T) {
+	o := Options{Policy: policy(t, "block"), Page: rules.NewPage("http", "site.test"), ContentType: "image/svg+xml", XML: true}
+	for _, tt := range []struct{ in, want string }{
+		{"<svg><!--\xf0--><p a='--><image href=\"§\"/>'/></svg>", "<svg><!--?--><p a='--><image href=\"§\"/>'/></svg>"},
+		{"<svg><![CDATA[\xe2\x82]]>\xc3\xa9\xff<image href=\"§\"/>\xed\xa0\x80</svg>\xf0\x9f", "<svg><![CDATA[??]]>\xc3\xa9?<image{} ~href=\"§\"/>???</svg>??"},
+		{"<svg>\xe2\x82\xac \xf0\x9f\x98\x80 \xef\xbf\xbd</svg>", ""},
+	} {
+		want := tt.want
+		if want == "" {
+			want = tt.in
+		}
+		in, want := expand(tt.in, ""), expand(want, "")
+		for size := 1; size <= len(in); size++ {
+			if got := rewrite(t, o, slices.Collect(inPieces(in, size))...); got != want {
+				t.Fatalf("%q in pieces of %d: %q, want %q", in, size, got, want)
+			}
+		}
+	}
+	allowed := o
+	allowed.Policy = o.Policy.Site().For(rules.Grants{Allowed: rules.Optional})
+	if in := "<svg>\xf0</svg>"; rewrite(t, allowed, in) != in {
+		t.Error("changed where everything is allowed")
 	}
 }

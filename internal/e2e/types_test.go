@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -97,5 +98,28 @@ func TestDocumentsOfOtherTypes(t *testing.T) {
 	}
 	if len(contacted) < len(pages) {
 		t.Errorf("%d of %d pages were visited", len(contacted), len(pages))
+	}
+}
+
+// Of an SVG document Chromium loses what follows a byte that is no UTF-8, up to the end of the piece in which it comes:
+// comments that do not end, or do not begin, show what others should hide.
+func TestSVGWithBytesThatAreNoUTF8InPieces(t *testing.T) {
+	chromium(t)
+	const piece = 40
+	var vs []*vector
+	for i, body := range []string{"<![CDATA[\xf0]]>|<!--]]><h:img src=\"U\"/><!---->", "<p>\xf0 <!--|<h:img src=\"U\"/>--></p>", "<!--\xed\xa0\x80-->|<p a='--><h:img src=\"U\"/>'/>", "<h:style>\xf0<!--|@import 'U';--></h:style>"} {
+		v := &vector{ID: fmt.Sprintf("cut%d", i), Scope: "static", ContentType: new(string)}
+		*v.ContentType = "image/svg+xml;charset=utf-8"
+		before, behind, _ := strings.Cut(strings.ReplaceAll(body, "U", "http://tracker.test/"+v.ID+"/x"), "|")
+		const root = `<h:html xmlns:h="http://www.w3.org/1999/xhtml">`
+		pad := 4*piece - len(root) - len(before) // the rest comes as a whole
+		v.Body = []byte(root + strings.Repeat(" ", pad) + before + behind + "</h:html>")
+		vs = append(vs, v)
+	}
+	c := vectorSite(t, vs)
+	p := startPool(t, c.addr("8080"), vs)
+	noContacts(t, p.visits(vs, visit{scripting: true, size: -piece}))
+	if !slices.ContainsFunc(p.visits(vs, visit{scripting: true, size: -piece, direct: true}), func(x *visit) bool { return len(x.contacts) > 0 }) {
+		t.Error("none contacts anybody where nothing is enforced")
 	}
 }

@@ -108,6 +108,21 @@ func TestCookieSuite(t *testing.T) {
 	}
 }
 
+// Only what every browser takes for a deletion passes as one.
+func TestDeletionsOfCookies(t *testing.T) {
+	for line, want := range map[string]bool{
+		"_ga=; Max-Age=0": true, "_ga=; Max-Age=-1": true, "_ga=; max-age=00": true, "_ga=x; Max-Age=5": false, "_ga=x; Max-Age=+0": false, "_ga=x; Max-Age=-": false, "_ga=x; Max-Age=": false,
+		"_ga=x; Max-Age=0; Max-Age=99999999999999999999": false, "_ga=x; Max-Age=99999999999999999999": false, "_ga=x; Max-Age=5; Max-Age=0": true, "_ga=x; Max-Age=-99999999999999999999": true,
+		"_ga=; Expires=Thu, 01 Jan 1970 00:00:00 GMT": true, "_ga=; Expires=Thursday, 01-Jan-70 00:00:00 GMT": true, "_ga=x; Expires=Tuesday, 01-Jan-69 00:00:00 GMT": false,
+		"_ga=x; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Expires=2099 Jan 1 00:00:00": false, "_ga=x; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=5": false, "_ga=x; Max-Age=5; Expires=Thu, 01 Jan 1970 00:00:00 GMT": false,
+		"_ga=; Max-Age=x; Expires=Thu, 01 Jan 1970 00:00:00 GMT": true, "_ga=x": false,
+	} {
+		if _, _, got := setCookieParts(line); got != want {
+			t.Errorf("%s: a deletion %v", line, got)
+		}
+	}
+}
+
 // lateHeader sends the header with the first bytes, as encode does.
 type lateHeader struct {
 	http.ResponseWriter

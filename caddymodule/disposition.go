@@ -347,9 +347,13 @@ func (rw *responseWriter) refuse(cause string) {
 // discardAnswer answers with nothing, instead of what sends a browser to what is blocked.
 func (rw *responseWriter) discardAnswer(outcome string, status int) {
 	h := rw.Header()
-	for _, k := range []string{"Location", "Content-Length", "Content-Type", "Content-Encoding", "Etag", "Last-Modified", "Expires"} {
+	for _, k := range []string{"Location", "Content-Length", "Content-Type", "Content-Encoding", "Content-Range", "Accept-Ranges", "Etag", "Last-Modified"} {
 		h.Del(k)
 	}
+	for _, k := range digests {
+		h.Del(k)
+	}
+	dropSharedCaching(h)
 	h.Set("Cache-Control", "no-store")
 	rw.rec.outcome = outcome
 	rw.status, rw.disp, rw.sent = status, discard, true

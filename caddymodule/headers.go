@@ -24,6 +24,9 @@ type savedLine struct {
 // save notes lines of the request's header before they change, each once.
 func (rw *responseWriter) save(names ...string) {
 	for _, k := range names {
+		if slices.ContainsFunc(rw.savedLines[:rw.saved], func(l savedLine) bool { return l.name == k }) {
+			continue // of a style sheet that may be a playlist, too
+		}
 		v, ok := rw.r.Header[k]
 		rw.savedLines[rw.saved] = savedLine{k, v, ok}
 		rw.saved++
@@ -300,12 +303,17 @@ func dropDigests(rw *responseWriter) {
 	}
 }
 
+// dropSharedCaching deletes what caches outside may heed in the place of Cache-Control (RFC 9213, and what vendors call it).
+func dropSharedCaching(h http.Header) {
+	for _, k := range []string{"Expires", "Cdn-Cache-Control", "Surrogate-Control", "Cloudflare-Cdn-Cache-Control", "Netlify-Cdn-Cache-Control", "Vercel-Cdn-Cache-Control", "Edge-Control", "X-Accel-Expires"} {
+		delete(h, k)
+	}
+}
+
 // privateCache keeps documents out of shared caches and makes the browser's own ask again. What
 // the upstream says more strictly stays.
 func privateCache(h http.Header) {
-	for _, k := range []string{"Cdn-Cache-Control", "Surrogate-Control", "Expires"} {
-		h.Del(k)
-	}
+	dropSharedCaching(h)
 	kept := "private, no-cache"
 	for _, v := range h["Cache-Control"] {
 		for d := range strings.SplitSeq(v, ",") {
@@ -418,12 +426,13 @@ func setCookieParts(line string) (name, domain string, deletion bool) {
 		case "domain":
 			domain = strings.ToLower(strings.TrimPrefix(v, "."))
 		case "max-age":
-			if n, err := strconv.ParseInt(v, 10, 64); err == nil {
-				maxAge, deletion = true, n <= 0 // Max-Age wins over Expires
+			if digits := strings.TrimPrefix(v, "-"); digits != "" && strings.Trim(digits, "0123456789") == "" {
+				maxAge, deletion = true, digits != v || strings.Trim(v, "0") == "" // Max-Age wins over Expires
 			}
 		case "expires":
-			if t, ok := cookieDate(v); ok && !maxAge {
-				deletion = t.Before(time.Now())
+			if !maxAge { // what no layout parses may still be a date to browsers
+				t, ok := cookieDate(v)
+				deletion = ok && t.Before(time.Now())
 			}
 		}
 	}
@@ -434,6 +443,9 @@ func setCookieParts(line string) (name, domain string, deletion bool) {
 func cookieDate(v string) (time.Time, bool) {
 	for _, layout := range []string{time.RFC1123, "Mon, 02-Jan-2006 15:04:05 MST", "Mon, 2-Jan-2006 15:04:05 MST", "Monday, 02-Jan-06 15:04:05 MST", "Mon, 02-Jan-06 15:04:05 MST", time.ANSIC, "Mon, 2 Jan 2006 15:04:05 MST", "Mon Jan 2 2006 15:04:05 MST-0700"} {
 		if t, err := time.Parse(layout, v); err == nil {
+			if strings.Contains(layout, "-06 ") && t.Year() == 1969 {
+				t = t.AddDate(100, 0, 0) // RFC 6265, 5.1.1; Go takes 69 for 1969
+			}
 			return t, true
 		}
 	}

@@ -127,9 +127,9 @@ func (rw *responseWriter) forgetSheet() {
 		return
 	}
 	h := rw.Header()
-	for _, k := range []string{"Etag", "Last-Modified", "Expires", "Cdn-Cache-Control", "Surrogate-Control"} {
-		h.Del(k)
-	}
+	h.Del("Etag")
+	h.Del("Last-Modified")
+	dropSharedCaching(h)
 	h["Cache-Control"] = []string{"no-store"}
 	if h.Get("Content-Type") == "" {
 		h["Content-Type"] = []string{"text/plain; charset=utf-8"}

@@ -122,6 +122,13 @@ func TestSVGWithBytesThatAreNoUTF8(t *testing.T) {
 			}
 		}
 	}
+	page := o
+	page.ContentType, page.XML = "text/html; charset=utf-8", false
+	for data, blocked := range map[string]bool{"data:image/svg+xml,%3Csvg%3E%FF%3C/svg%3E": true, "data:image/svg+xml,%3Csvg%3E%C3%A9%3C/svg%3E": false, "data:text/html,%FF": false} {
+		if got := rewrite(t, page, `<iframe src="`+data+`"></iframe>`); strings.Contains(got, "ambiguous:charset") != blocked {
+			t.Errorf("%s in a frame: %s", data, got)
+		}
+	}
 	allowed := o
 	allowed.Policy = o.Policy.Site().For(rules.Grants{Allowed: rules.Optional})
 	if in := "<svg>\xf0</svg>"; rewrite(t, allowed, in) != in {

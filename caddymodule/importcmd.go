@@ -108,7 +108,7 @@ error; --verbose lists it line by line. Mind the licence of the list.`,
 
 // reportImport says what became of a list.
 func reportImport(w io.Writer, name string, r *importer.Result, verbose bool) {
-	fmt.Fprintf(w, "%d services with %d hosts, %d rules and %d cookies; %d hosts and cookies that the catalogue has already\n",
+	fmt.Fprintf(w, "services: %d, hosts: %d, rules: %d, cookies: %d; hosts and cookies that the catalogue has already: %d\n",
 		len(r.Services), r.Hosts, r.Rules, r.Cookies, r.Known)
 	type reason struct {
 		why  string

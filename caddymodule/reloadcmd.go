@@ -60,6 +60,6 @@ func cmdReload(fs caddycmd.Flags) (int, error) {
 	if err := askAdmin(fs, http.MethodPost, "/consent/reload", &done); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	fmt.Printf("%d of %d sites have changed rules\n", done.Changed, done.Sites)
+	fmt.Printf("sites with changed rules: %d of %d\n", done.Changed, done.Sites)
 	return caddy.ExitCodeSuccess, nil
 }

@@ -213,13 +213,13 @@ func printSeen(w io.Writer, out seenAnswer) {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, f := range s.Found {
 			if f.Declared {
-				fmt.Fprintf(t, "# service %s\t# declared; %d responses\n", f.ID, f.Responses)
+				fmt.Fprintf(t, "# service %s\t# declared; responses: %d\n", f.ID, f.Responses)
 				continue
 			}
-			fmt.Fprintf(t, "%s\t# %s; %d responses\n", f.Line, f.Name, f.Responses)
+			fmt.Fprintf(t, "%s\t# %s; responses: %d\n", f.Line, f.Name, f.Responses)
 		}
 		for _, h := range s.Hosts {
-			fmt.Fprintf(t, "# %s\t# no rule knows it; %d responses\n", cmp.Or(strings.Join(h.Lines, ", or "), h.Host), h.Responses)
+			fmt.Fprintf(t, "# %s\t# no rule knows it; responses: %d\n", cmp.Or(strings.Join(h.Lines, ", or "), h.Host), h.Responses)
 		}
 		t.Flush()
 		if s.More {

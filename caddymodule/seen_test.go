@@ -24,7 +24,7 @@ func TestSeenServicesAndTheirLines(t *testing.T) {
 	var b strings.Builder
 	v.Places = []place{{Server: "srv0", Hosts: []string{"shop.example"}}}
 	printSeen(&b, seenAnswer{Since: time.Unix(0, 0).UTC(), Sites: []seenSite{v}})
-	for _, want := range []string{"# shop.example, since 1970-01-01 00:00:00 UTC\n", "service hotjar statistics ", "# Hotjar; 2 responses\n", "# service youtube", "# allow x.nobody.example, or block <category> x.nobody.example"} {
+	for _, want := range []string{"# shop.example, since 1970-01-01 00:00:00 UTC\n", "service hotjar statistics ", "# Hotjar; responses: 2\n", "# service youtube", "# allow x.nobody.example, or block <category> x.nobody.example"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("printed without %q:\n%s", want, b.String())
 		}

@@ -91,7 +91,7 @@ two.example {
 		{"a broken file", servicesCommand(), "lint " + broken, "broken.yaml:", false},
 		{"a filter list", servicesCommand(), "import " + filters + " --category statistics", "vendor.example", true},
 		{"what a filter list says that the catalogue cannot", servicesCommand(), "import " + filters + " --category statistics --verbose", `filters.txt:2: "||vendor.example^$popup": not about what`, true},
-		{"a filter list into a file", servicesCommand(), "import " + filters + " --category statistics --output " + out, "1 services with 0 hosts, 1 rules and 0 cookies; 1 hosts", true},
+		{"a filter list into a file", servicesCommand(), "import " + filters + " --category statistics --output " + out, "services: 1, hosts: 0, rules: 1, cookies: 0; hosts and cookies that the catalogue has already: 1", true},
 		{"that file is sound", servicesCommand(), "lint " + out, "nothing to complain about", true},
 		{"a filter list without a category", servicesCommand(), "import " + filters, "nothing to import", false},
 		{"a misspelt format", servicesCommand(), "import " + filters + " --format ghostry", `did you mean "ghostery"?`, false},

@@ -213,7 +213,7 @@ func TestCatalogueFilesAreReadAgain(t *testing.T) {
 	if out, err := c.reload(text); err != nil || category() != "statistics" {
 		t.Fatalf("caddy reload with the same text is said to do nothing: %v %s", err, out)
 	}
-	if out, err := c.command("consent", "reload", "--address", "unix/"+c.socket()); err != nil || !strings.Contains(out, "1 of 1 sites have changed rules") {
+	if out, err := c.command("consent", "reload", "--address", "unix/"+c.socket()); err != nil || !strings.Contains(out, "sites with changed rules: 1 of 1") {
 		t.Fatalf("%v %s", err, out)
 	}
 	if got := category(); got != "marketing" {

@@ -36,8 +36,8 @@ func (rw *responseWriter) opens(kind rules.Kind, url string) (blocked bool) {
 	return r.DataBlocked(kind, []byte(url))
 }
 
-// filterEndpoints drops the members of Reporting-Endpoints whose URL is blocked (Reporting API, 3.2:
-// a dictionary of strings).
+// filterEndpoints drops the members of Reporting-Endpoints that name a blocked URL (Reporting API, 3.2: a dictionary of
+// strings; Firefox takes the first of a list, too).
 func (rw *responseWriter) filterEndpoints(lines []string) (kept []string) {
 	if !plainStrings(lines) && !rw.policy.AllAllowed() {
 		rw.unread("ambiguous:header", rules.KindFetch)
@@ -47,9 +47,11 @@ func (rw *responseWriter) filterEndpoints(lines []string) (kept []string) {
 		members := splitQuoted(line, ',')
 		var out []string
 		for _, m := range members {
-			_, v, _ := strings.Cut(m, "=")
-			url, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(v), `"`), `"`)
-			if url == "" || !rw.blocks(rules.KindFetch, url) {
+			blocked := false
+			for i, quoted := range strings.Split(m, `"`) {
+				blocked = i%2 == 1 && quoted != "" && rw.blocks(rules.KindFetch, quoted) || blocked
+			}
+			if !blocked {
 				out = append(out, strings.TrimSpace(m))
 			}
 		}

@@ -215,6 +215,7 @@ func TestHeadersThatReport(t *testing.T) {
 		want  map[string]string
 	}{
 		{"an endpoint of another company", []string{`Reporting-Endpoints: a="https://www.google-analytics.com/r", b="/own"`}, map[string]string{"Reporting-Endpoints": `b="/own"`}},
+		{"an endpoint in a list", []string{`Reporting-Endpoints: b="/own", a=("https://www.google-analytics.com/r" "/b")`}, map[string]string{"Reporting-Endpoints": `b="/own"`}},
 		{"endpoints of the site", []string{`Reporting-Endpoints: a="/own",  b="https://log.shop.example/r"`}, map[string]string{"Reporting-Endpoints": `a="/own",  b="https://log.shop.example/r"`}},
 		{"a group and the error log that names it", []string{`Report-To: {"group":"g","max_age":1,"endpoints":[{"url":"https://www.google-analytics.com/r"}]}`, `NEL: {"report_to":"g","max_age":1}`},
 			map[string]string{"Report-To": "", "Nel": ""}},

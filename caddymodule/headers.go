@@ -346,20 +346,36 @@ func (rw *responseWriter) filterHeader() {
 		case strings.EqualFold(k, "Speculation-Rules"):
 			rw.setHeader(h, k, rw.filterRules(lines))
 		case strings.EqualFold(k, "Alt-Svc"):
-			rw.setHeader(h, k, rw.filterAlternatives(lines))
+			rw.setHeader(h, k, orElse(rw.filterAlternatives(lines), noAlternatives))
 		case strings.EqualFold(k, "Reporting-Endpoints"):
 			rw.setHeader(h, k, rw.filterEndpoints(lines))
 		case strings.EqualFold(k, "Report-To"):
 			kept := rw.filterReportTo(lines)
-			dropped = dropped || len(kept) != len(lines)
-			rw.setHeader(h, k, kept)
+			dropped = dropped || len(kept) != len(lines) && !rw.h.shadow
+			rw.setHeader(h, k, orElse(kept, noGroups))
 		case strings.EqualFold(k, "Content-Security-Policy"), strings.EqualFold(k, "Content-Security-Policy-Report-Only"):
 			rw.setHeader(h, k, rw.filterPolicies(lines))
 		}
 	}
-	if dropped && !rw.h.shadow {
-		deleteFold(h, "Nel") // it names a group of Report-To
+	if dropped && deleteFold(h, "Nel") { // it names a group of Report-To
+		h.Set("Nel", noErrorLogging)
 	}
+}
+
+// What takes the place of headers of which nothing is left. Browsers go by what they were told when it was allowed, or before
+// the site had the directive, until they are told otherwise (RFC 7838, 3; Network Error Logging, 5.1).
+const (
+	noAlternatives = "clear"
+	noGroups       = `{"group":"none","max_age":0,"endpoints":[]}`
+	noErrorLogging = `{"report_to":"none","max_age":0}`
+)
+
+// orElse returns lines, or the one line that stands for none.
+func orElse(lines []string, none string) []string {
+	if len(lines) == 0 {
+		return []string{none}
+	}
+	return lines
 }
 
 // maxFiltered and filteredLens are the lengths of the names of headers that filterHeader looks at; Alt-Svc is as long as Refresh.
@@ -368,13 +384,15 @@ const maxFiltered = len("Content-Security-Policy-Report-Only")
 var filteredLens = [maxFiltered + 1]bool{len("Link"): true, len("Refresh"): true, len("Report-To"): true, len("Set-Cookie"): true,
 	len("Speculation-Rules"): true, len("Reporting-Endpoints"): true, len("Content-Security-Policy"): true, maxFiltered: true}
 
-// deleteFold deletes a header by its name, however that is written.
-func deleteFold(h http.Header, name string) {
+// deleteFold deletes a header by its name, however that is written, and reports whether there was one.
+func deleteFold(h http.Header, name string) (found bool) {
 	for k := range h {
 		if strings.EqualFold(k, name) {
 			delete(h, k)
+			found = true
 		}
 	}
+	return found
 }
 
 func (rw *responseWriter) setHeader(h http.Header, k string, lines []string) {

@@ -214,7 +214,15 @@ func (rw *responseWriter) redirectBlocked() bool {
 		defer func(p *rules.Page) { rw.page = p }(rw.page)
 		rw.page = rw.page.WithCharset("utf-8")
 	}
-	return rw.blocks(kind, to)
+	if rw.blocks(kind, to) {
+		return true
+	}
+	if d := rw.h.site().For(rules.Grants{}).Decide(rules.Resource{Kind: kind, URL: to, Page: rw.page}); d.Action == rules.Block && !rw.h.shadow {
+		// A cache would send on who withdraws, and one outside other visitors, without anybody being asked.
+		rw.Header()["Vary"] = vary(rw.Header()["Vary"])
+		privateCache(rw.Header())
+	}
+	return false
 }
 
 // refreshURL returns the URL of a Refresh header.

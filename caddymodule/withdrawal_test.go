@@ -218,24 +218,24 @@ func TestHeadersThatReport(t *testing.T) {
 		{"an endpoint in a list", []string{`Reporting-Endpoints: b="/own", a=("https://www.google-analytics.com/r" "/b")`}, map[string]string{"Reporting-Endpoints": `b="/own"`}},
 		{"endpoints of the site", []string{`Reporting-Endpoints: a="/own",  b="https://log.shop.example/r"`}, map[string]string{"Reporting-Endpoints": `a="/own",  b="https://log.shop.example/r"`}},
 		{"a group and the error log that names it", []string{`Report-To: {"group":"g","max_age":1,"endpoints":[{"url":"https://www.google-analytics.com/r"}]}`, `NEL: {"report_to":"g","max_age":1}`},
-			map[string]string{"Report-To": "", "Nel": ""}},
+			map[string]string{"Report-To": noGroups, "Nel": noErrorLogging}},
 		{"a group of the site", []string{`Report-To: {"group":"g","max_age":1,"endpoints":[{"url":"https://shop.example/r"}]}`, `NEL: {"report_to":"g","max_age":1}`},
 			map[string]string{"Nel": `{"report_to":"g","max_age":1}`}},
 		{"reports of a policy to another company", []string{`Content-Security-Policy: img-src 'none'; Report-URI https://www.google-analytics.com/r /own; base-uri 'self', report-uri https://www.google-analytics.com/r`},
 			map[string]string{"Content-Security-Policy": `img-src 'none'; Report-URI /own; base-uri 'self',`}},
 		{"a policy that does nothing but report", []string{`Content-Security-Policy-Report-Only: report-uri https://www.google-analytics.com/r`}, map[string]string{"Content-Security-Policy-Report-Only": ""}},
 		{"reports of a policy to the site", []string{`Content-Security-Policy: img-src  'none';report-uri /r;`}, map[string]string{"Content-Security-Policy": `img-src  'none';report-uri /r;`}},
-		{"a group with more in it", []string{`Report-To: {"group":"g","endpoints":[{"url":"https://www.google-analytics.com/r"},{"url":5}]}, 7`}, map[string]string{"Report-To": ""}},
-		{"JSON with a comment", []string{`Report-To: /**/{"group":"g","endpoints":[{"url":"https://www.google-analytics.com/r"}]}`}, map[string]string{"Report-To": ""}},
+		{"a group with more in it", []string{`Report-To: {"group":"g","endpoints":[{"url":"https://www.google-analytics.com/r"},{"url":5}]}, 7`}, map[string]string{"Report-To": noGroups}},
+		{"JSON with a comment", []string{`Report-To: /**/{"group":"g","endpoints":[{"url":"https://www.google-analytics.com/r"}]}`}, map[string]string{"Report-To": noGroups}},
 		{"rules for what is fetched ahead", []string{`Speculation-Rules: "/own.json", "https://www.google-analytics.com/rules.json"`, `Speculation-Rules: "/a,b.json"`}, map[string]string{"Speculation-Rules": `"/a,b.json"`}},
 		{"rules of the site", []string{`Speculation-Rules: "/own.json", "/a,b.json"`, `Speculation-Rules: "/c"`}, map[string]string{"Speculation-Rules": `"/own.json", "/a,b.json", "/c"`}},
-		{"an escape in a string", []string{`Speculation-Rules: "http://shop.example\"@t.example/x"`, `Alt-Svc: h3="www.face\book.com:443"`}, map[string]string{"Speculation-Rules": "", "Alt-Svc": ""}},
+		{"an escape in a string", []string{`Speculation-Rules: "http://shop.example\"@t.example/x"`, `Alt-Svc: h3="www.face\book.com:443"`}, map[string]string{"Speculation-Rules": "", "Alt-Svc": "clear"}},
 		{"an escape in an endpoint", []string{`Reporting-Endpoints: a="https://shop.example\"@t.example/r", b="/own"`}, map[string]string{"Reporting-Endpoints": ""}},
 		{"a string in two lines", []string{`Speculation-Rules: "http://shop.example`, `Speculation-Rules: @t.example/x"`}, map[string]string{"Speculation-Rules": ""}},
-		{"a group in two lines", []string{`Report-To: {"group":"g","max_age":1`, `Report-To: "endpoints":[{"url":"https:\/\/www.google-analytics.com/r"}]}`}, map[string]string{"Report-To": ""}},
+		{"a group in two lines", []string{`Report-To: {"group":"g","max_age":1`, `Report-To: "endpoints":[{"url":"https:\/\/www.google-analytics.com/r"}]}`}, map[string]string{"Report-To": noGroups}},
 		{"alternatives without quotes", []string{"Alt-Svc: h2=www.google-analytics.com:443; ma=9", "Alt-Svc: h3=shop.example:443; ma=9", `Alt-Svc: h3=":443", h2 = www.google-analytics.com:443`}, map[string]string{"Alt-Svc": "h3=shop.example:443; ma=9"}},
 		{"alternatives of other companies", []string{`Alt-Svc: h3=":443"; ma=9, h2="www.google-analytics.com:443"`, `Alt-Svc: h3=":443"; ma="9", h2="shop.example:443"`}, map[string]string{"Alt-Svc": `h3=":443"; ma="9", h2="shop.example:443"`}},
-		{"a line that is no JSON", []string{`Report-To: {"group`}, map[string]string{"Report-To": ""}},
+		{"a line that is no JSON", []string{`Report-To: {"group`}, map[string]string{"Report-To": noGroups}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t, &Handler{}, respond(200, doc, append(tt.lines, html)...))
@@ -289,6 +289,18 @@ func TestRedirectsOfPartsOfAPage(t *testing.T) {
 				t.Errorf("status %d, Location %s, cookies %q", a.StatusCode, a.Header.Get("Location"), a.Header["Set-Cookie"])
 			}
 		})
+	}
+}
+
+// What a visitor has allowed is kept by no cache for others, nor for themselves after a withdrawal.
+func TestCachesKeepNoRedirectThatNeedsConsent(t *testing.T) {
+	for to, want := range map[string]string{"https://www.facebook.com/tr?id=1": "private, no-cache Cookie, Sec-GPC", "/other.png": "public, max-age=9 "} {
+		s := newSite(t, &Handler{}, respond(301, "gone", "Content-Type: text/plain", "Cache-Control: public, max-age=9", "Location: "+to))
+		s.host = "shop.example"
+		a := s.get(t, "Sec-Fetch-Dest: image", "Cookie: consent=v1:preferences.statistics.marketing")
+		if got := a.Header.Get("Cache-Control") + " " + strings.Join(a.Header.Values("Vary"), ", "); a.StatusCode != 301 || got != want {
+			t.Errorf("%s: status %d, %s, want %s", to, a.StatusCode, got, want)
+		}
 	}
 }
 

@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -158,7 +161,7 @@ document.prerendering ? document.addEventListener('prerenderingchange', tell) : 
 					}
 					return ""
 				})
-				openAhead(t, bin, s, c, "/start")
+				openAlone(t, bin, s, c, "https://shop.test/start")
 				select {
 				case got := <-told:
 					if got != tt.want {
@@ -208,7 +211,7 @@ func TestGoingToAPageThatWasFetchedAheadAndLeadsAway(t *testing.T) {
 			})
 			c := startCaddy(t, "{\n\tskip_install_trust\n}\nhttps://shop.test:8080 {\n\ttls internal\n\tconsent\n\treverse_proxy "+up+"\n}\n")
 			c.waitForTLS("8080", "shop.test")
-			openAhead(t, bin, s, c, "/a")
+			openAlone(t, bin, s, c, "https://shop.test/a")
 			select {
 			case got := <-early:
 				if slices.Contains(got, "www.facebook.com") {
@@ -226,14 +229,72 @@ func TestGoingToAPageThatWasFetchedAheadAndLeadsAway(t *testing.T) {
 	}
 }
 
-// openAhead opens a page of the shop in a Chromium that nobody drives, since one that is fetches and renders nothing ahead.
-func openAhead(t *testing.T, bin string, s *sink, c *caddy, path string) {
+// openAlone opens a page of the site in a Chromium that nobody drives, since one that is fetches and renders nothing ahead.
+func openAlone(t *testing.T, bin string, s *sink, c *caddy, page string, flags ...string) {
 	t.Helper()
-	cmd := exec.Command(bin, "--headless=new", "--no-sandbox", "--no-first-run", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--ignore-certificate-errors",
+	args := append([]string{"--headless=new", "--no-sandbox", "--no-first-run", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--ignore-certificate-errors",
 		"--disable-component-update", "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,OptimizationHints",
-		"--user-data-dir="+shortTempDir(t), "--host-resolver-rules=MAP shop.test:443 "+c.addr("8080")+",MAP * "+s.addr, "https://shop.test"+path)
+		"--user-data-dir=" + shortTempDir(t), "--host-resolver-rules=MAP shop.test:443 " + c.addr("8080") + ",MAP * " + s.addr}, flags...)
+	cmd := exec.Command(bin, append(args, page)...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+}
+
+// publicKey is what Chromium may be told to believe a server by: the digest of the public key that it shows.
+func publicKey(t *testing.T, addr, name string) string {
+	t.Helper()
+	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, ServerName: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	sum := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// A visitor who allowed that network errors are reported to another company withdraws. Chromium goes on for as long as the headers
+// said, without seeing them again, until it is told that it has ended.
+func TestNetworkErrorLoggingEndsWithTheConsent(t *testing.T) {
+	bin := chromium(t)
+	for _, decision := range []string{"accept_all", "reject_all"} {
+		t.Run(decision, func(t *testing.T) {
+			told := make(chan bool, 10)
+			s := startSink(t)
+			up := startUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+				next := map[string]string{
+					"/start": "choose('accept_all').then(() => location.href = '/a')",
+					"/a":     "wait(3).then(() => choose('" + decision + "')).then(() => location.href = '/b')",
+					"/b":     "wait(3).then(() => fetch('/tell')).then(() => fetch('/c')).then(() => wait(4)).then(() => fetch('/tell'))",
+				}[r.URL.Path]
+				h := w.Header()
+				h.Set("Report-To", `{"group":"n","max_age":86400,"endpoints":[{"url":"https://tracker.test/n"}]}`)
+				h.Set("NEL", `{"report_to":"n","max_age":86400,"success_fraction":1}`)
+				h.Set("Content-Type", "text/html")
+				fmt.Fprintf(w, `<!DOCTYPE html><meta charset="utf-8"><title>x</title><link rel="icon" href="data:,"><script>
+const choose = d => fetch('/.consent/choice', {method: 'POST', body: new URLSearchParams({decision: d}), redirect: 'manual'});
+const wait = s => new Promise(r => setTimeout(r, 1000 * s));
+%s</script>`, next)
+				if r.URL.Path == "/tell" {
+					told <- slices.Contains(hosts(s.settle(time.Millisecond)), "tracker.test")
+					s.reset()
+				}
+			})
+			c := startCaddy(t, "{\n\tskip_install_trust\n}\nhttps://shop.test:8080 {\n\ttls internal\n\tconsent {\n\t\tblock statistics tracker.test\n\t}\n\treverse_proxy "+up+"\n}\n")
+			c.waitForTLS("8080", "shop.test")
+			keys := publicKey(t, c.addr("8080"), "shop.test") + "," + publicKey(t, s.addr, "tracker.test")
+			openAlone(t, bin, s, c, "https://shop.test/start", "--short-reporting-delay", "--ignore-certificate-errors-spki-list="+keys)
+			for _, want := range []bool{true, decision == "accept_all"} {
+				select {
+				case got := <-told:
+					if got != want {
+						t.Errorf("a report: %v, want %v", got, want)
+					}
+				case <-time.After(60 * time.Second):
+					t.Fatal("the browser does not come to the end")
+				}
+			}
+		})
+	}
 }

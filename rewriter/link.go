@@ -136,9 +136,26 @@ func relKinds(rel []byte) (s kindSet) {
 		}
 		if k := relKind(rel[from:i]); k != 0 {
 			s |= 1 << k
+		} else if oddIcon(rel[from:i]) {
+			s |= 1 << rules.KindImage
 		}
 	}
 	return s
+}
+
+// oddIcon reports whether a token has the word for an icon in it where other white space ends words than that of HTML: Firefox looks
+// for icons with JavaScript, to which vertical tabs, no-break spaces and much of Unicode's punctuation are white space.
+func oddIcon(token []byte) bool {
+	odd := func(c rune) bool { return c == '\v' || c >= 0x80 }
+	if bytes.IndexFunc(token, odd) < 0 {
+		return false
+	}
+	for word := range bytes.FieldsFuncSeq(token, odd) {
+		if relKind(word) == rules.KindImage {
+			return true
+		}
+	}
+	return false
 }
 
 func relKind(token []byte) rules.Kind {
@@ -160,7 +177,7 @@ func relKind(token []byte) rules.Kind {
 		return rules.KindHint
 	case "prefetch", "prerender", "next":
 		return rules.KindPrefetch
-	case "icon", "apple-touch-icon", "apple-touch-icon-precomposed", "apple-touch-startup-image", "mask-icon":
+	case "icon", "apple-touch-icon", "apple-touch-icon-precomposed", "apple-touch-startup-image", "mask-icon", "fluid-icon":
 		return rules.KindImage
 	case "manifest", "compression-dictionary":
 		return rules.KindFetch

@@ -73,6 +73,8 @@ var elementTests = []struct{ name, in, want string }{
 	{"an image button", `<input type="IMAGE" src=§><input type=" image" src=§><input type=text src=§>`, `<input{} type="IMAGE" ~src=§><input type=" image" src=§><input type=text src=§>`},
 	{"style sheet and hints", `<link rel=stylesheet href=§><link rel="dns-prefetch preconnect" href=§><link rel=canonical href=§>`,
 		`<link{} rel=stylesheet ~href=§><link{} rel="dns-prefetch preconnect" ~href=§><link rel=canonical href=§>`},
+	{"icons of Firefox's", "<link rel=fluid-icon href=§><link rel='shortcut&nbsp;icon' href=§><link rel='x\vICON' href=§><link rel='x\u2003silicon' href=§>",
+		"<link{} rel=fluid-icon ~href=§><link{} rel='shortcut&nbsp;icon' ~href=§><link{} rel='x\vICON' ~href=§><link rel='x\u2003silicon' href=§>"},
 	{"a hint that only the preload scanner sees", `<link rel=canonical rel=preconnect href=§><link rel=canonical rel=next href=§>`, `<link{} rel=canonical rel=preconnect ~href=§><link rel=canonical rel=next href=§>`},
 	{"a hint that the preload scanner reads without a base", `<link rel=preconnect href=https:tracker.test><link rel=preload as=image href=https:tracker.test/x>`, `<link{} rel=preconnect ~href=https:tracker.test><link rel=preload as=image href=https:tracker.test/x>`},
 	{"a preload of what no browser loads ahead", `<link rel=preload as=document href=§><link rel=import rel=preload as=IFRAME href=§ imagesrcset="§ 1x"><link rel=preload as=xslt as=report href=§>`, ""},

@@ -123,6 +123,8 @@ type firefoxRun struct {
 	mu    sync.Mutex
 	slots int
 	first string // address to begin with, if not the driver
+	prefs string // more of them
+	args  []string
 	queue []*visit
 	open  map[string]*visit
 	keys  int
@@ -151,7 +153,7 @@ func (f *firefoxRun) begin() (err error) {
 	if f.dir, err = os.MkdirTemp("", "ce"); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(f.dir, "user.js"), fmt.Appendf(nil, firefoxPrefs, f.port), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(f.dir, "user.js"), append(fmt.Appendf(nil, firefoxPrefs, f.port), f.prefs...), 0o600); err != nil {
 		return err
 	}
 	if f.tls != "" {
@@ -163,7 +165,7 @@ func (f *firefoxRun) begin() (err error) {
 			return err
 		}
 	}
-	f.cmd = exec.Command(f.bin, "--headless", "--no-remote", "--profile", f.dir, cmp.Or(f.first, fmt.Sprintf("http://site.test/driver/?%d", firefoxSlots)))
+	f.cmd = exec.Command(f.bin, append(f.args, "--headless", "--no-remote", "--profile", f.dir, cmp.Or(f.first, fmt.Sprintf("http://site.test/driver/?%d", firefoxSlots)))...)
 	f.cmd.Env = append(os.Environ(), "HOME="+f.dir, "MOZ_HEADLESS=1", "MOZ_CRASHREPORTER_DISABLE=1", "MOZ_DATA_REPORTING=0")
 	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return f.cmd.Start()

@@ -79,6 +79,8 @@ var acting = map[string]string{
 	"srcdoc-hover":          `<iframe srcdoc="<style>b:hover{background:url(U)}</style><b>x</b>"></iframe>`,
 	"object-fallback":       `<details><summary>s</summary><object data=U type=image/png></object></details>`,
 	"embed-details":         `<details><summary>s</summary><embed src=U type=image/png></details>`,
+	"icon":                  `<link rel=fluid-icon href=U>`,
+	"icon-space":            `<link rel="shortcut&nbsp;icon" href=U>`,
 	"permission":            `<style>geolocation:hover,permission:hover{background:url(U)}</style><geolocation></geolocation><permission type=geolocation></permission>`,
 	"svg-view":              `<svg width=99 height=99><view id=v viewBox="0 0 9 9"/><style>rect:hover{fill:url(U#a)}</style><rect width=99 height=99 /></svg>`,
 	"discard":               `<svg width=99 height=99><discard begin="click"/><style>rect:hover{mask:url(U#a)}</style><rect width=99 height=99 /></svg>`,

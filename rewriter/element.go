@@ -338,10 +338,12 @@ func (r *Rewriter) url(rd *reader, a attr, kind rules.Kind) {
 // judge decides on a URL of the element that begins at offset at, and on the contents of URLs
 // that are documents or scripts themselves. It is valid until the next call.
 func (r *Rewriter) judge(at int, kind rules.Kind, url []byte) *rules.Decision {
-	if kind.Active() || kind == rules.KindNavigation {
+	if kind.Active() || kind == rules.KindNavigation || kind == rules.KindStyle {
 		switch s := schemeOf(url); s {
 		case schemeData:
-			r.decision = r.judgeData(at, kind, url)
+			if r.decision = r.judgeData(at, kind, url); kind == rules.KindStyle && r.decision.Action != rules.Block {
+				r.decision = r.judgeSheet(at, url, 0) // of CSS; the former has read one of XSLT
+			}
 			return &r.decision
 		case schemeJavaScript:
 			r.decision = r.judgeJavaScript(at, url)

@@ -41,6 +41,10 @@ func TestXMLDocuments(t *testing.T) {
 		{"attributes without defaults", `<!DOCTYPE a [<!ATTLIST svg xmlns:a CDATA #FIXED "http://ns.adobe.com/" b CDATA #IMPLIED><!ELEMENT svg ANY>]><svg/>`, ""},
 		{"quotes in comments and instructions", `<!DOCTYPE a [<!-- ' ]> --><?x ' ?><!ENTITY e "<b/>"><!-- ' -->]><html/>`, `<!DOCTYPE a [<!-- ' ]> --><?x ' ?><!ENTITY ~e "<b/>"><!-- ' -->]><html/>`},
 		{"a style sheet named in the document type", `<!DOCTYPE a [<?xml-stylesheet href="§"?><!ENTITY e "<b/>">]><html/>`, `<!DOCTYPE a [<?~xml-stylesheet href="§"?><!ENTITY ~e "<b/>">]><html/>`},
+		{"a style sheet that is written out", `<?xml-stylesheet href="data:text/css,@import '§'"?><?xml-stylesheet href='data:text/css,b{background:url(§)}'?><?xml-stylesheet href="data:text/css,b{color:red}"?><html/>`,
+			`<?~xml-stylesheet href="data:text/css,@import '§'"?><?~xml-stylesheet href='data:text/css,b{background:url(§)}'?><?xml-stylesheet href="data:text/css,b{color:red}"?><html/>`},
+		{"an XSLT style sheet that is written out", `<xsl:stylesheet><xsl:import href="data:text/xml,&lt;img xmlns='http://www.w3.org/1999/xhtml' src='§'/>"/><xsl:include href="data:text/xml,&lt;x/>"/></xsl:stylesheet>`,
+			`<xsl:stylesheet><xsl:import{} ~href="data:text/xml,&lt;img xmlns='http://www.w3.org/1999/xhtml' src='§'/>"/><xsl:include href="data:text/xml,&lt;x/>"/></xsl:stylesheet>`},
 		{"brackets in identifiers", `<!DOCTYPE a SYSTEM "[']>" [<!NOTATION n SYSTEM "it's ]>"><!ENTITY e "<b/>">]><html/>`, `<!DOCTYPE a SYSTEM "[']>" [<!NOTATION n SYSTEM "it's ]>"><!ENTITY ~e "<b/>">]><html/>`},
 	} {
 		in := expand(tt.in, "")

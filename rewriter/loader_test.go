@@ -140,3 +140,20 @@ func TestHandlersWithCharacterReferences(t *testing.T) {
 		})
 	}
 }
+
+// A module that is written out in an import map loads what it imports.
+func TestLoadersInImportMaps(t *testing.T) {
+	o := Options{Policy: policy(t, "block_active"), Page: rules.NewPage("https", "site.test"), ContentType: "text/html; charset=utf-8"}
+	for address, blocked := range map[string]bool{
+		`data:text/javascript,import 'https://static.hotjar.com/x.js'`:           true,
+		`data:text/javascript,import%20'https%3A%2F%2Fstatic.hotjar.com%2Fx.js'`: true,
+		`d\u0061ta:,import(\"//static.hotjar.com/x.js\")`:                        true,
+		`data:text/javascript,export default 'https://static.hotjar.com/x.txt'`:  false,
+		`data:text/javascript,import '/x.js'`:                                    false,
+	} {
+		doc := `<script type=importmap>{"imports":{"a":"/a.js","x":"` + address + `"}}</script>`
+		if got := rewrite(t, o, doc); (got != doc) != blocked {
+			t.Errorf("blocked %v: %s", got != doc, address)
+		}
+	}
+}

@@ -334,7 +334,15 @@ func (r *Rewriter) findURL(at int, kind rules.Kind, text []byte) rules.Decision 
 			r.plain = unescapeJSON(r.plain[:0], v)
 			v = r.plain
 		}
-		if u := r.withHost(v); u != nil {
+		if kind == rules.KindScript && schemeOf(v) == schemeData { // a module, which may be a style sheet
+			d := r.judgeData(at, kind, v)
+			if d.Action != rules.Block {
+				d = r.judgeSheet(at, v, 0)
+			}
+			if d.Action == rules.Block {
+				return d
+			}
+		} else if u := r.withHost(v); u != nil {
 			if d := r.decide(at, kind, u); d.Action == rules.Block {
 				return *d
 			}

@@ -38,9 +38,12 @@ func (r *Rewriter) findReference(at int, text []byte, fetches answer) rules.Deci
 		if i > 0 && text[i-1] == '/' || i > 1 && text[i-2] == '/' && text[i-1] == '\\' {
 			// A host without a path: 'https://s.example' + '/x.js'.
 			from = i + 1
-			for end = from; end < len(text) && hostChar[text[end]]; end++ {
+			for end = from; end < len(text) && (hostChar[text[end]] || text[end] == ':'); end++ {
 			}
-			if end == len(text) || !isQuote(text[end]) || hostStart(text, end) != from {
+			if end == len(text) || !isQuote(text[end]) && text[end] != '?' && text[end] != '#' {
+				continue
+			}
+			if end = hostEnd(text, end); hostStart(text, end) != from {
 				continue
 			}
 			path = nil
@@ -48,6 +51,7 @@ func (r *Rewriter) findReference(at int, text []byte, fetches answer) rules.Deci
 			if end > 0 && text[end-1] == '\\' {
 				end--
 			}
+			end = hostEnd(text, end)
 			if from = hostStart(text, end); from == end {
 				continue
 			}
@@ -248,6 +252,21 @@ var hostChar = func() (t [256]bool) {
 	}
 	return t
 }()
+
+// hostEnd returns where the host name ends that has a port, or the dot of a whole name, between it and end.
+func hostEnd(text []byte, end int) int {
+	n := end
+	for n > 0 && end-n < len("65535") && '0' <= text[n-1] && text[n-1] <= '9' {
+		n--
+	}
+	if n < end && n > 0 && text[n-1] == ':' {
+		end = n - 1
+	}
+	if end > 0 && text[end-1] == '.' {
+		end--
+	}
+	return end
+}
 
 // hostStart returns where the host name that ends at end begins, or end if there is none with a dot.
 func hostStart(text []byte, end int) int {

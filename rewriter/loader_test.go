@@ -157,3 +157,26 @@ func TestLoadersInImportMaps(t *testing.T) {
 		}
 	}
 }
+
+// What stands between a host and its path, or in place of a path, does not hide it.
+func TestLoadersWithPorts(t *testing.T) {
+	o := Options{Policy: policy(t, "block_active"), Page: rules.NewPage("https", "site.test")}
+	for url, blocked := range map[string]bool{
+		"https://static.hotjar.com:443/x.js":    true,
+		"//static.hotjar.com./x.js":             true,
+		"//static.hotjar.com.:8443/x.js":        true,
+		`https:\/\/static.hotjar.com:443\/x.js`: true,
+		"https://static.hotjar.com?x":           true,
+		"https://static.hotjar.com:443?x":       true,
+		"https://static.hotjar.com:443":         true,
+		"https://static.hotjar.com.#x":          true,
+		"https://cdn.site.test:443/x.js":        false,
+		"https://cdn.site.test?static.hotjar":   false,
+		"https://x.test/1:2/3?a:4/":             false,
+	} {
+		doc := `<script>import("` + url + `")</script>`
+		if got := rewrite(t, o, doc); (got != doc) != blocked {
+			t.Errorf("blocked %v: %s", got != doc, url)
+		}
+	}
+}

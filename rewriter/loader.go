@@ -110,8 +110,9 @@ func (r *Rewriter) findReference(at int, text []byte, fetches answer) rules.Deci
 		if fetches == unknown {
 			fetches = canFetch(text)
 		}
-		if fetches == no {
-			return rules.Decision{}
+		if fetches == no && !bytes.HasSuffix(beforeURL(text[:from]), []byte("url(")) {
+			last.text = nil
+			continue
 		}
 		r.record(at, res, d)
 		return d
@@ -338,7 +339,7 @@ var refStop = func() (t [256]bool) {
 var means = []string{
 	"createElement", ".src", "document.write", "import", "fetch(", "XMLHttpRequest", "sendBeacon", "new Image",
 	"insertAdjacentHTML", "innerHTML", "getScript", "loadScript", "ajax(", "WebSocket(", "EventSource(", "require(", "['src']",
-	`["src"]`, `"src",`, "'src',", "$.get", "addScript", "injectScript", "appendScript", "load(",
+	`["src"]`, `"src",`, "'src',", "$.get", "addScript", "injectScript", "appendScript", "load(", "export ", "export*", "export{", "fetch (",
 }
 
 // meansAt has, for each pair of bytes that is rare in scripts and stands in some of the means, how
@@ -346,7 +347,7 @@ var means = []string{
 var meansAt = func() (t [256][]mean) {
 	for _, m := range means {
 		at := 0
-		for _, rare := range []string{"eE", "t.w", "mp", "h(", "pR", "dB", "w I", "HT", "Sc", "x(", "bS", "tS", "e(", "src", "$.", "d("} {
+		for _, rare := range []string{"eE", "t.w", "mp", "h(", "pR", "dB", "w I", "HT", "Sc", "x(", "bS", "tS", "e(", "src", "$.", "d(", "xp", "tc"} {
 			if at = strings.Index(m, rare); at >= 0 {
 				break
 			}

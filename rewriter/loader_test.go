@@ -158,6 +158,28 @@ func TestLoadersInImportMaps(t *testing.T) {
 	}
 }
 
+// A script that hands a URL to something that fetches it is found by each way to do so.
+func TestWaysToFetch(t *testing.T) {
+	o := Options{Policy: policy(t, "block_active"), Page: rules.NewPage("https", "site.test")}
+	for script, blocked := range map[string]bool{
+		`export * from "//static.hotjar.com/x.js"`:                                        true,
+		`export{a}from'//static.hotjar.com/x.js'`:                                         true,
+		`fetch ("//static.hotjar.com/x.js")`:                                              true,
+		`config({paths:{a:"//static.hotjar.com/x.js"},shim:{a:{exports:"a"}}})`:           false,
+		`document.body.style.background="url(//static.hotjar.com/x.js)"`:                  true,
+		`document.body.style.background="url( '//static.hotjar.com/x.js' )"`:              true,
+		`var a="//static.hotjar.com/x.js";b.style.mask="url(//static.hotjar.com/x.js)"`:   true,
+		`var a="//static.hotjar.com/x.js"`:                                                false,
+		`var a="//static.hotjar.com/x.js",b="//static.hotjar.com/x.js",c="url(/own.png)"`: false,
+		`b.style.background="url(//cdn.site.test/x.png)"`:                                 false,
+	} {
+		doc := "<script>" + script + "</script>"
+		if got := rewrite(t, o, doc); (got != doc) != blocked {
+			t.Errorf("blocked %v: %s", got != doc, script)
+		}
+	}
+}
+
 // What stands between a host and its path, or in place of a path, does not hide it.
 func TestLoadersWithPorts(t *testing.T) {
 	o := Options{Policy: policy(t, "block_active"), Page: rules.NewPage("https", "site.test")}

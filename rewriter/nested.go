@@ -209,11 +209,22 @@ func (r *Rewriter) judgeDataAs(at int, kind rules.Kind, url []byte, breaks bool)
 		if r.nested(body, "text/xml"+head[len(media):], at); r.refused.Action == rules.Block {
 			return r.refused
 		}
+	case sniffed(media): // by Firefox, which finds XML and HTML
+		if r.nested(body, "text/xml"+head[len(media):], at); r.refused.Action == rules.Block {
+			return r.refused
+		}
+		head = "text/html" + head[len(media):]
 	default:
 		return rules.Decision{}
 	}
 	r.nested(body, head, at)
 	return r.refused
+}
+
+// sniffed reports whether the type of a data: URL is one for which what it holds decides.
+func sniffed(media string) bool {
+	media = strings.TrimSpace(media)
+	return media == "*/*" || media == "application/x-unknown-content-type"
 }
 
 // otherBytes reports whether a browser may read something else in the body of a document in a data: URL. Letters that stand

@@ -54,6 +54,8 @@ var elementTests = []struct{ name, in, want string }{
 	{"a script keeps its old type by another name", `<script type=module src=§>`, `<script{js} ~type=module ~src=§>`},
 	{"every duplicate of src and type", `<script src=§ SRC=/a type=a type=module></script>`, `<script{js} ~src=§ ~SRC=/a ~type=a ~type=module></script>`},
 	{"an import map's addresses without slashes", `<script type=importmap>{"imports":{"app:x":"/x.js","x":"https:tracker.test/x"}}</script>`, `<script{js} ~type=importmap>{"imports":{"app:x":"/x.js","x":"https:tracker.test/x"}}</script>`},
+	{"documents of no type in data: URLs", `<iframe src="data:*/*,<html><img src=§>"></iframe><embed src="data:application/x-unknown-content-type;x=y,<?xml version='1.0'?><svg><image href='§'/></svg>"><iframe src="data:*/*,<html><img src=/x>"></iframe>`,
+		`<iframe{} ~src="data:*/*,<html><img src=§>"></iframe><embed{} ~src="data:application/x-unknown-content-type;x=y,<?xml version='1.0'?><svg><image href='§'/></svg>"><iframe src="data:*/*,<html><img src=/x>"></iframe>`},
 	{"an import map's module that is written out", `<script type=importmap>{"imports":{"x":"data:text/css,@import '§';"}}</script>`, `<script{js} ~type=importmap>{"imports":{"x":"data:text/css,@import '§';"}}</script>`},
 	{"an import map of the site", `<script type=importmap>{"imports":{"app:x":"/x.js","node:fs":"./y.js","z":"data:text/javascript,1"}}</script>`, ""},
 	{"a web bundle of the site", `<script type=webbundle>{"source":"/all.wbn","resources":["a.js"]}</script>`, ""},

@@ -60,6 +60,7 @@ type cssText struct {
 	final   bool // no more text follows src[:to]
 
 	dry      bool // decide only, the text is not part of the page
+	parts    bool // no browser fetches what it refers to, but documents that are written out
 	doubtful bool // what is being read may have characters of two bytes in it
 	sheets   int  // depth of style sheets in data: URLs
 	blocked  bool

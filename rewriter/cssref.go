@@ -81,11 +81,18 @@ func (c *cssText) judge(i, end int, url []byte, imported bool) {
 		at = c.offset(i)
 	}
 	if schemeOf(url) == schemeData {
-		if imported { // else its contents are an image or a font
+		if imported {
 			if d := c.r.judgeSheet(at, url, c.sheets); d.Action == rules.Block {
 				c.refuse(i, d, true)
 			}
+		} else if !c.st.fontFace {
+			if d := c.r.judgePart(at, url); d.Action == rules.Block {
+				c.refuse(i, d, false)
+			}
 		}
+		return
+	}
+	if c.parts {
 		return
 	}
 	d := c.r.decide(at, kind, url)
@@ -140,9 +147,9 @@ func badURL(v []byte) bool {
 }
 
 // passes reports whether the URL that begins at i and goes on after the window needs no decision:
-// it holds its own contents, and that is no style sheet.
+// it holds its own contents, and that is no style sheet, and no document of which a part may be taken.
 func (c *cssText) passes(i, to int) bool {
-	return c.st.named != notNamed || !c.st.imported && schemeOf(c.src[i:min(to, i+64)]) == schemeData
+	return c.st.named != notNamed || !c.st.imported && schemeOf(c.src[i:min(to, i+64)]) == schemeData && (c.st.fontFace || !mayBeXML(c.src[i:to]))
 }
 
 // giveUp passes a construct that is too long to hold, up to the end of the window. A URL is put

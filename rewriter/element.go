@@ -187,6 +187,9 @@ func (r *Rewriter) element(rd *reader) {
 		}
 	case elUse, elFeImage:
 		if rd.svg {
+			if rd.el == elFeImage {
+				r.partURLs(rd)
+			}
 			r.urls(rd, rules.KindImage, atHref)
 			r.urls(rd, rules.KindImage, atXlinkHref)
 		}
@@ -198,8 +201,25 @@ func (r *Rewriter) element(rd *reader) {
 		if rd.html {
 			r.baseElement(rd)
 		}
+	case elUnknown:
+		if rd.svg {
+			r.partURLs(rd)
+		}
 	}
 	r.common(rd)
+}
+
+// partURLs looks for a document that is written out in the href of an element of SVG which takes a part of one, such as a
+// pattern or a textPath.
+func (r *Rewriter) partURLs(rd *reader) {
+	for _, a := range rd.attrs {
+		if a.id == atHref || a.id == atXlinkHref {
+			if d := r.judgePart(rd.start, r.value(rd, a)); d.Action == rules.Block {
+				r.block(rd, a, d)
+				return
+			}
+		}
+	}
 }
 
 // foreign reports whether the tag just read is that of a foreign element to all readers that take it for an element.
@@ -532,6 +552,7 @@ func (r *Rewriter) styleAttr(rd *reader, a attr) {
 	r.attrState = cssState{}
 	c := &r.attrText
 	*c = cssText{r: r, at: rd.start + int(a.val.from), owner: rd.start, src: raw, st: &r.attrState, final: true}
+	c.parts = a.id == atPaint && equalFold(r.name(rd, a), "filter")
 	if bytes.IndexByte(raw, '&') >= 0 || bytes.IndexByte(raw, 0) >= 0 {
 		r.scratch, r.offsets = decodeAttrOffsets(r.scratch[:0], r.offsets[:0], raw)
 		c.src, c.offsets = r.scratch, r.offsets

@@ -303,7 +303,7 @@ var attributeNames = map[string]attrName{
 	"poster": atPoster, "background": atBackground, "ping": atPing, "attributionsrc": atAttributionSrc,
 	"imagesrcset": atImageSrcset, "to": atValues, "from": atValues, "by": atValues, "values": atValues,
 	"attributename": atAttributeName, "language": atLanguage, "charset": atCharset, "encoding": atEncoding, "color": atFontBreak, "face": atFontBreak,
-	"size": atFontBreak, "mask": atPaint, "cursor": atPaint, "fill": atPaint, "stroke": atPaint,
+	"size": atFontBreak, "mask": atPaint, "cursor": atPaint, "filter": atPaint, "fill": atPaint, "stroke": atPaint,
 	"clip-path": atPaint, "marker": atPaint, "marker-start": atPaint, "marker-mid": atPaint, "marker-end": atPaint,
 
 	// Attributes from which the scripts of lazy loaders fill src and srcset.
@@ -360,7 +360,7 @@ type attrSlotEntry struct {
 // init verifies.
 const (
 	elemMul = 0x090b20bb257e8455
-	attrMul = 0xfa1b1bf13879399b
+	attrMul = 0x2f0901a1947094b1
 )
 
 var (

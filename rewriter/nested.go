@@ -134,6 +134,34 @@ func (r *Rewriter) judgeData(at int, kind rules.Kind, url []byte) rules.Decision
 	return d
 }
 
+// judgePart decides on a data: URL that may be one of a part of a document, such as a filter: Firefox loads the style
+// sheets of that document.
+func (r *Rewriter) judgePart(at int, url []byte) rules.Decision {
+	if bytes.IndexByte(url, '#') < 0 || schemeOf(url) != schemeData || !mayBeXML(url) {
+		return rules.Decision{}
+	}
+	return r.judgeData(at, rules.KindImage, url)
+}
+
+// mayBeXML reports whether a data: URL, or the begin of one, may say that it is a document of XML.
+func mayBeXML(url []byte) bool {
+	head := url[:min(len(url), 256)]
+	if i := bytes.IndexByte(head, ','); i >= 0 {
+		head = head[:i]
+	} else if len(url) > len(head) {
+		return true
+	}
+	for i, c := range head {
+		switch {
+		case c == '\\' || c == '*' || c < ' ':
+			return true
+		case c|0x20 == 'm' && i > 0 && head[i-1]|0x20 == 'x', c|0x20 == 'n' && i > 0 && head[i-1]|0x20 == 'u': // xml, unknown
+			return true
+		}
+	}
+	return len(head) == len(url)
+}
+
 // DataBlocked reports whether a URL in a header, of which a browser makes something of that kind, is a data: URL in which
 // something is blocked. Style sheets are read where they are only preloaded, too, as those of link elements are.
 func (r *Rewriter) DataBlocked(kind rules.Kind, url []byte) bool {

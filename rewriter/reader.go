@@ -246,7 +246,7 @@ func (r *Rewriter) fastData(rd *reader) (stay bool) {
 				end, self := e+1, false
 				if in[e] != '>' {
 					end, self = skipTag(in, e, el)
-					if end == 0 || end-i > r.maxTag() || t.foreign() && bytes.IndexByte(in[e:end], '(') >= 0 {
+					if end == 0 || end-i > r.maxTag() || t.foreign() && mayReferTo(in[e:end]) {
 						rd.pos = i
 						return true
 					}
@@ -666,4 +666,9 @@ func (r *Rewriter) cutOff() answer {
 		return no
 	}
 	return unknown
+}
+
+// mayReferTo reports whether attributes of a foreign element may hold a function of style sheets, or a URL with a scheme.
+func mayReferTo(v []byte) bool {
+	return bytes.IndexByte(v, '(') >= 0 || bytes.IndexByte(v, ':') >= 0 || bytes.IndexByte(v, '&') >= 0
 }

@@ -270,7 +270,7 @@ func (f *finder) element(n *html.Node) {
 func (f *finder) svg(n *html.Node) {
 	for _, a := range n.Attr {
 		switch a.Key {
-		case "fill", "stroke", "filter", "mask", "clip-path", "marker-start", "marker-mid", "marker-end", "cursor":
+		case "fill", "stroke", "mask", "clip-path", "marker-start", "marker-mid", "marker-end", "cursor":
 			f.declarations(n, a.Val)
 		}
 	}

@@ -553,9 +553,8 @@ func (r *Rewriter) styleAttr(rd *reader, a attr) {
 	c := &r.attrText
 	*c = cssText{r: r, at: rd.start + int(a.val.from), owner: rd.start, src: raw, st: &r.attrState, final: true}
 	c.parts = a.id == atPaint && equalFold(r.name(rd, a), "filter")
-	if bytes.IndexByte(raw, '&') >= 0 || bytes.IndexByte(raw, 0) >= 0 {
-		r.scratch, r.offsets = decodeAttrOffsets(r.scratch[:0], r.offsets[:0], raw)
-		c.src, c.offsets = r.scratch, r.offsets
+	if bytes.IndexByte(raw, '&') >= 0 || bytes.IndexByte(raw, 0) >= 0 || r.o.XML && hasBreaks(raw) {
+		c.src, c.offsets = r.decodeOffsets(raw)
 	}
 	c.scan(0, len(c.src))
 	if c.blocked {

@@ -65,6 +65,35 @@ func decodeAttrOffsets(dst []byte, offsets []int32, v []byte) ([]byte, []int32) 
 	return dst, append(offsets, int32(len(v)))
 }
 
+// decodeOffsets returns an attribute's value as the document's kind has it, and the offsets in v of its bytes, until the next
+// call.
+func (r *Rewriter) decodeOffsets(v []byte) ([]byte, []int32) {
+	r.scratch, r.offsets = decodeAttrOffsets(r.scratch[:0], r.offsets[:0], v)
+	if r.o.XML {
+		r.scratch, r.offsets = normalizeBreaks(r.scratch, r.offsets, v)
+	}
+	return r.scratch, r.offsets
+}
+
+// normalizeBreaks makes tabs and line ends that stand in v one space each, as XML has it in attributes, where they end no
+// string and no comment (XML 1.0, 2.11 and 3.3.3). Those that are made of references stay.
+func normalizeBreaks(b []byte, offsets []int32, v []byte) ([]byte, []int32) {
+	n := 0
+	for i, c := range b {
+		from := offsets[i]
+		if (c == '\t' || c == '\n' || c == '\r') && v[from] == c {
+			if c == '\n' && from > 0 && v[from-1] == '\r' {
+				continue
+			}
+			c = ' '
+		}
+		b[n], offsets[n] = c, from
+		n++
+	}
+	offsets[n] = offsets[len(b)]
+	return b[:n], offsets[:n+1]
+}
+
 // references has the character references that the library was asked for.
 var references memo.Strings
 

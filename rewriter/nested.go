@@ -97,8 +97,7 @@ func (r *Rewriter) srcdoc(rd *reader, a attr) {
 		r.block(rd, a, d)
 		return
 	}
-	r.scratch, r.offsets = decodeAttrOffsets(r.scratch[:0], r.offsets[:0], raw)
-	doc, offsets := r.scratch, r.offsets
+	doc, offsets := r.decodeOffsets(raw)
 	n := r.nested(doc, "", rd.start)
 	for _, e := range n.edits {
 		n.out = appendEscaped(n.out[:0], n.arena[e.text:e.textEnd], a.quote)

@@ -417,10 +417,20 @@ func (r *Rewriter) animation(rd *reader) {
 			r.styleAttr(rd, a) // of a presentation attribute, such as mask
 			continue
 		}
-		for v := r.value(rd, a); len(v) > 0; {
+		v := r.value(rd, a)
+		if d := r.judgePart(rd.start, v); d.Action == rules.Block { // not in a list, with semicolons of its own
+			r.block(rd, a, d)
+			continue
+		}
+		for len(v) > 0 {
 			url, rest, _ := bytes.Cut(v, []byte(";"))
-			if d := r.decide(rd.start, rules.KindImage, bytes.Trim(url, spaces)); d.Action == rules.Block {
-				r.block(rd, a, *d)
+			url = bytes.Trim(url, spaces)
+			d := r.judgePart(rd.start, url)
+			if d.Action != rules.Block {
+				d = *r.decide(rd.start, rules.KindImage, url)
+			}
+			if d.Action == rules.Block {
+				r.block(rd, a, d)
 				break
 			}
 			v = rest

@@ -191,6 +191,9 @@ func isFetched(before []byte) bool {
 		for n--; n > 0 && class[b[n-1]]&space != 0; n-- {
 		}
 		return bytes.HasSuffix(b[:n], []byte("src"))
+	case 'm': // the module of an import or export, which stands in quotes; in a comment none do
+		q := bytes.TrimLeft(before[n:], spaces)
+		return len(q) > 0 && isQuote(q[0]) && bytes.HasSuffix(b, []byte("from"))
 	case '(', 't':
 		for _, call := range calls {
 			if bytes.HasSuffix(b, call) {

@@ -668,7 +668,20 @@ func (r *Rewriter) cutOff() answer {
 	return unknown
 }
 
-// mayReferTo reports whether attributes of a foreign element may hold a function of style sheets, or a URL with a scheme.
+// mayReferTo reports whether attributes of a foreign element may hold a function of style sheets, or a data: URL, whatever is
+// in between its letters.
 func mayReferTo(v []byte) bool {
-	return bytes.IndexByte(v, '(') >= 0 || bytes.IndexByte(v, ':') >= 0 || bytes.IndexByte(v, '&') >= 0
+	if bytes.IndexByte(v, '(') >= 0 || bytes.IndexByte(v, '&') >= 0 {
+		return true
+	}
+	for {
+		i := bytes.IndexByte(v, ':')
+		if i < 0 {
+			return false
+		}
+		if i > 0 && (v[i-1]|0x20 == 'a' || v[i-1] <= ' ') {
+			return true
+		}
+		v = v[i+1:]
+	}
 }

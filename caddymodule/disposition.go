@@ -307,7 +307,8 @@ func (rw *responseWriter) commit(d disposition, outcome string) {
 	if rw.rec.outcome == "" {
 		rw.rec.outcome = outcome
 	}
-	rw.sent, rw.lines = true, rw.Header()["Set-Cookie"]
+	rw.sent = true
+	rw.noteHeader()
 	if rw.prompt != nil && rw.gather() {
 		if d == rewrite {
 			rw.recall()
@@ -338,6 +339,7 @@ func (rw *responseWriter) refuse(cause string) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	rw.status, rw.disp, rw.sent = http.StatusBadGateway, discard, true
+	rw.noteHeader()
 	rw.inner.WriteHeader(rw.status)
 	if rw.r.Method != http.MethodHead {
 		_, _ = io.WriteString(rw.inner, errorPage)
@@ -357,6 +359,7 @@ func (rw *responseWriter) discardAnswer(outcome string, status int) {
 	h.Set("Cache-Control", "no-store")
 	rw.rec.outcome = outcome
 	rw.status, rw.disp, rw.sent = status, discard, true
+	rw.noteHeader()
 	rw.inner.WriteHeader(rw.status)
 }
 

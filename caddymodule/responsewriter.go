@@ -39,7 +39,6 @@ type responseWriter struct {
 	docRequest  bool     // the request may be answered with a document
 	length      int      // of the body as it comes, 0 if unknown
 	suffix      string   // of entity tags
-	lines       []string // of Set-Cookie, as they were sent
 	cookies     []string // of the request, if some of them are not allowed
 	saw         func(scriptURL string)
 
@@ -47,6 +46,8 @@ type responseWriter struct {
 	onlySheet    bool // and as nothing else
 	mediaRequest bool // the answer may be played
 	playlist     bool // its first bytes are those of a media playlist
+
+	lines [len(filteredNames)][]string // of filteredNames, as they were decided on
 
 	savedLines [6]savedLine
 	saved      int // of savedLines, those in use
@@ -114,6 +115,7 @@ func (rw *responseWriter) writeHeader(status int) {
 		return
 	}
 	rw.incremental = caddyhttp.IsIncremental(rw.Header())
+	rw.noteHeader()
 	rw.decide(nil)
 }
 
@@ -143,6 +145,7 @@ func (rw *responseWriter) Write(p []byte) (int, error) {
 
 // decideHead decides by what is held of the body, and sends it if that was enough.
 func (rw *responseWriter) decideHead() error {
+	rw.lateHeader()
 	if rw.decide(rw.head); rw.disp == undecided {
 		return nil
 	}
@@ -168,7 +171,7 @@ func (rw *responseWriter) body(p []byte) error {
 			rw.fed = time.Now()
 			return err
 		}
-		rw.lateCookies()
+		rw.lateHeader()
 		_, err := rw.inner.Write(p)
 		if err == nil && rw.incremental {
 			err = rw.flushInner()
@@ -274,7 +277,7 @@ func (c clientWriter) TakesParts(n int) bool {
 // send writes p to the inner writer, whose errors it marks.
 func (rw *responseWriter) send(p []byte) (int, error) {
 	start := time.Now()
-	rw.lateCookies()
+	rw.lateHeader()
 	n, err := rw.inner.Write(p)
 	if rw.feeding {
 		rw.rec.waited += time.Since(start)
@@ -315,7 +318,7 @@ func (rw *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	if direct {
 		rw.paused = true // to gather would be in the way
 		err = rw.letGo(false)
-		rw.lateCookies()
+		rw.lateHeader()
 	}
 	rw.mu.Unlock()
 	if err != nil {
@@ -352,17 +355,36 @@ func (rw *responseWriter) FlushError() error {
 	return rw.flush()
 }
 
-// lateCookies filters cookies that next has set behind the header. They are void, but a writer outside
-// that lets the header wait for the body, as encode does, would send them.
-func (rw *responseWriter) lateCookies() {
+// filteredNames are the headers that filterHeader reads, and Location, which redirectBlocked does.
+var filteredNames = [...]string{"Set-Cookie", "Link", "Refresh", "Speculation-Rules", "Alt-Svc", "Reporting-Endpoints", "Report-To",
+	"Content-Security-Policy", "Content-Security-Policy-Report-Only", "Location"}
+
+// noteHeader takes down what is filtered of the header.
+func (rw *responseWriter) noteHeader() {
 	h := rw.Header()
-	if late := h["Set-Cookie"]; rw.sent && !slices.Equal(late, rw.lines) {
-		rw.lines = rw.filterSetCookie(late)
-		rw.setHeader(h, "Set-Cookie", rw.lines)
-		if rw.h.shadow {
-			rw.lines = late
-		}
+	for i, k := range filteredNames {
+		rw.lines[i] = h[k]
 	}
+}
+
+// lateHeader filters what next has set behind the header, as trailers are. It is void, but it would go out where the header
+// waits for the body, here or in a writer outside as encode is.
+func (rw *responseWriter) lateHeader() {
+	if rw.status == 0 {
+		return
+	}
+	h, late := rw.Header(), false
+	for i, k := range filteredNames {
+		late = late || !slices.Equal(h[k], rw.lines[i])
+	}
+	if !late {
+		return
+	}
+	if to := rw.lines[len(filteredNames)-1]; !rw.h.shadow && !slices.Equal(h["Location"], to) {
+		rw.setHeader(h, "Location", to)
+	}
+	rw.filterHeader()
+	rw.noteHeader()
 }
 
 // fail breaks a response off after its header is out.
@@ -397,7 +419,7 @@ func (rw *responseWriter) finish() (broken bool) {
 	if err := rw.letGo(!broken); err != nil {
 		broken = true
 	}
-	rw.lateCookies()
+	rw.lateHeader()
 	return broken
 }
 
@@ -407,6 +429,7 @@ func (rw *responseWriter) complete() (broken bool) {
 		// next wrote nothing: net/http will answer 200 with an empty body.
 		rw.status = http.StatusOK
 		rw.filterHeader()
+		rw.noteHeader()
 	}
 	if rw.disp == undecided && len(rw.head) > 0 {
 		if err := rw.decideHead(); err != nil {
@@ -414,6 +437,7 @@ func (rw *responseWriter) complete() (broken bool) {
 		}
 	}
 	if rw.disp == undecided {
+		rw.lateHeader()
 		if rw.rec.document = rw.docRequest; rw.docRequest {
 			rw.documentHeader(rw.untouched(), false)
 		}

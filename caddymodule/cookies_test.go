@@ -161,3 +161,21 @@ func TestCookiesBehindTheHeader(t *testing.T) {
 		}
 	}
 }
+
+// Browsers keep cookies without a name, and send them as if they had one.
+func TestCookiesWithoutAName(t *testing.T) {
+	for _, line := range []string{"=_ga=1; Path=/", " = _ga=1", "==_ga=1", "=_ga", "_ga", "_ga; Path=/", "_ga=1; Max-Age=" + strings.Repeat("0", 1025)} {
+		if kept := filterLines(t, []string{line}); len(kept) > 0 {
+			t.Errorf("%.40q leaves", line)
+		}
+		pair, _, _ := strings.Cut(line, ";")
+		if got := consent.Filter("a=1; "+pair, func(name string) bool { return name != "_ga" }); got != "a=1" {
+			t.Errorf("%.40q reaches the site as %q", pair, got)
+		}
+	}
+	for _, line := range []string{"=PHPSESSID=1", "PHPSESSID"} {
+		if len(filterLines(t, []string{line})) == 0 {
+			t.Errorf("%q, which is essential, is stripped", line)
+		}
+	}
+}

@@ -428,18 +428,19 @@ func (rw *responseWriter) filterSetCookie(lines []string) []string {
 	return kept
 }
 
+// maxAttribute is the longest value of an attribute that browsers heed (RFC 6265bis, 5.6).
+const maxAttribute = 1024
+
 // setCookieParts reads from a Set-Cookie line, as browsers do (RFC 6265, 5.2), what decides about it.
 func setCookieParts(line string) (name, domain string, deletion bool) {
 	pair, attrs, _ := strings.Cut(line, ";")
-	name, _, ok := strings.Cut(pair, "=")
-	if !ok {
-		name = ""
-	}
-	name = strings.Trim(name, " \t")
+	name = consent.PairName(pair)
 	maxAge := false
 	for attr := range strings.SplitSeq(attrs, ";") {
 		k, v, _ := strings.Cut(attr, "=")
-		v = strings.Trim(v, " \t")
+		if v = strings.Trim(v, " \t"); len(v) > maxAttribute {
+			continue
+		}
 		switch strings.ToLower(strings.Trim(k, " \t")) {
 		case "domain":
 			domain = strings.ToLower(strings.TrimPrefix(v, "."))

@@ -19,6 +19,13 @@ func NextPair(line string) (p Pair, rest string) {
 	return Pair{strings.TrimRight(name, " \t"), strings.Trim(value, " \t"), raw}, rest
 }
 
+// PairName returns the name by which a pair counts. Browsers keep =a=1 and a without a name and send them as a=1 and a, which
+// servers take for a (RFC 6265bis, 5.6 and 5.8.3).
+func PairName(pair string) string {
+	name, _, _ := strings.Cut(strings.TrimLeft(pair, "= \t"), "=")
+	return strings.TrimRight(name, " \t")
+}
+
 // Filter returns the line without the pairs whose name keep refuses, byte-identical if it
 // refuses none. It asks once per pair.
 func Filter(line string, keep func(name string) bool) string {
@@ -31,7 +38,7 @@ func Filter(line string, keep func(name string) bool) string {
 		at = len(line) - len(rest)
 		switch {
 		case p.Raw == "":
-		case !keep(p.Name):
+		case !keep(PairName(p.Raw)):
 			if !refused {
 				refused = true
 				for head := line[:before]; len(head) > 0; {

@@ -94,7 +94,7 @@ func (rw *responseWriter) decidePart(a *response) bool {
 		rw.decideList(ruleList, a.first, a.codings)
 		return true
 	}
-	if a.readable() && rw.status/100 == 2 && (rw.mediaRequest || isPlaylist(rw.r, a.mediaType)) {
+	if !bodyless && rw.status/100 == 2 && (rw.mediaRequest || isPlaylist(rw.r, a.mediaType)) {
 		certain := rw.playlist
 		if !certain { // to tell takes a decoder
 			rw.playlist, certain = rw.isPlaylistSoFar(a.first, a.codings)

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"path"
@@ -35,7 +36,7 @@ func (rw *responseWriter) decideList(l fetchList, first []byte, codings []string
 	if !rw.finished && len(first) < l.longest {
 		return // wait for more of it
 	}
-	unread := !rw.finished
+	unread := !rw.finished || rw.status == http.StatusPartialContent && !wholeRange(rw.Header().Get("Content-Range"))
 	if len(codings) > 0 {
 		var whole bool
 		first, whole = decoded(codings, first, l.longest)
@@ -53,8 +54,18 @@ func (rw *responseWriter) decideList(l fetchList, first []byte, codings []string
 		}
 		rw.commit(pass, "all_allowed")
 	default:
+		if unread {
+			rw.unread("ambiguous:list", rules.KindFetch)
+		}
 		rw.discardAnswer(l.outcome, http.StatusNoContent)
 	}
+}
+
+// wholeRange reports whether a part is all that there is (RFC 9110, 14.4).
+func wholeRange(contentRange string) bool {
+	var last, length int64
+	n, _ := fmt.Sscanf(contentRange, "bytes 0-%d/%d", &last, &length)
+	return n == 2 && last+1 == length
 }
 
 func (rw *responseWriter) listBlocked(l fetchList, p *rules.Policy, text []byte, report func(rules.Resource, rules.Decision)) bool {

@@ -288,6 +288,26 @@ func TestRequestToTheUpstream(t *testing.T) {
 	}
 }
 
+// An upstream that answers 304 to what it was not asked confirms no page of another choice.
+func TestNotModifiedThatNobodyAskedFor(t *testing.T) {
+	s := newSite(t, &Handler{}, respond(304, "", `Etag: "v1"`))
+	for _, lines := range [][]string{
+		{"GET /", "Sec-Fetch-Dest: document", `If-None-Match: "v1"`},
+		{"GET /", "Sec-Fetch-Dest: document", "If-Modified-Since: Tue, 24 Nov 2026 00:00:00 GMT"},
+		{"GET /a.css", "Sec-Fetch-Dest: style", `If-None-Match: "v1"`},
+	} {
+		if a := s.get(t, lines...); a.StatusCode != http.StatusBadGateway || a.Header.Get("Etag") != "" {
+			t.Errorf("%q: %d with %v", lines, a.StatusCode, a.Header)
+		}
+	}
+	if a := s.get(t, "Sec-Fetch-Dest: document"); a.StatusCode != http.StatusNotModified {
+		t.Errorf("without a condition: %d", a.StatusCode)
+	}
+	if a := s.get(t, yes, "Sec-Fetch-Dest: document", `If-None-Match: "v1"`); a.StatusCode != http.StatusNotModified {
+		t.Errorf("for who accepted: %d", a.StatusCode)
+	}
+}
+
 // A page that was cached under one choice is not confirmed under another.
 func TestEntityTagsFollowConsent(t *testing.T) {
 	s := newSite(t, &Handler{}, func(w http.ResponseWriter, r *http.Request) error {

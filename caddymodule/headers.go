@@ -83,6 +83,20 @@ func (rw *responseWriter) scrubRequest() {
 	}
 }
 
+// unasked reports whether all that the browser asked to have confirmed was taken from the request.
+func (rw *responseWriter) unasked() bool {
+	asked := false
+	for _, l := range rw.savedLines[:rw.saved] {
+		if l.name == "If-None-Match" || l.name == "If-Modified-Since" {
+			if len(rw.r.Header[l.name]) > 0 {
+				return false
+			}
+			asked = asked || l.there
+		}
+	}
+	return asked
+}
+
 // askForWhole makes the upstream send all of what is to be read, uncompressed.
 func (rw *responseWriter) askForWhole() {
 	rw.save("Accept-Encoding", "Range", "If-Range")

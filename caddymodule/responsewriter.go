@@ -114,6 +114,11 @@ func (rw *responseWriter) writeHeader(status int) {
 		rw.discardAnswer("blocked:redirect", status)
 		return
 	}
+	if status == http.StatusNotModified && rw.unasked() {
+		// The browser would take it for the answer about a page of another choice.
+		rw.discardAnswer("failed:unasked_not_modified", http.StatusBadGateway)
+		return
+	}
 	rw.incremental = caddyhttp.IsIncremental(rw.Header())
 	rw.noteHeader()
 	rw.decide(nil)

@@ -102,6 +102,9 @@ func (rw *responseWriter) askForWhole() {
 	rw.save("Accept-Encoding", "Range", "If-Range")
 	h := rw.r.Header
 	h["Accept-Encoding"] = []string{"identity"}
+	if rw.docRequest && !rw.sheetRequest && !isList(rw.r) && !mayBeShown(rw.r) {
+		return // players, downloads and viewers ask for parts; one of a page is refused
+	}
 	delete(h, "Range")
 	delete(h, "If-Range")
 }

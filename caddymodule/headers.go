@@ -101,12 +101,23 @@ func (rw *responseWriter) unasked() bool {
 func (rw *responseWriter) askForWhole() {
 	rw.save("Accept-Encoding", "Range", "If-Range")
 	h := rw.r.Header
+	part := rw.docRequest && !rw.sheetRequest && !isList(rw.r) && asksForPart(rw.r)
 	h["Accept-Encoding"] = []string{"identity"}
-	if rw.docRequest && !rw.sheetRequest && !isList(rw.r) && !mayBeShown(rw.r) {
-		return // players, downloads and viewers ask for parts; one of a page is refused
+	if !part {
+		delete(h, "Range")
+		delete(h, "If-Range")
 	}
-	delete(h, "Range")
-	delete(h, "If-Range")
+}
+
+// asksForPart reports whether a script, a player or a download asks for a part of a file, for one of a page would be refused.
+// Link previews want pages, and the first so many bytes of them. Safari's player begins with two, Chromium's refuses codings.
+func asksForPart(r *http.Request) bool {
+	if mayBeShown(r) {
+		return false
+	}
+	part := r.Header.Get("Range")
+	return r.Header.Get("Sec-Fetch-Dest") != "" || !strings.HasPrefix(part, "bytes=0-") || part == "bytes=0-1" ||
+		part == "bytes=0-" && strings.HasPrefix(r.Header.Get("Accept-Encoding"), "identity;")
 }
 
 // scrubCookies returns the Cookie lines without the cookies that are not allowed.

@@ -317,10 +317,11 @@ func TestNotModifiedThatNobodyAskedFor(t *testing.T) {
 
 // A page that was cached under one choice is not confirmed under another.
 func TestEntityTagsFollowConsent(t *testing.T) {
+	const tag = `"65f3b2c1-c0ffe"` // as nginx makes them
 	s := newSite(t, &Handler{}, func(w http.ResponseWriter, r *http.Request) error {
-		w.Header().Set("Etag", `"v1"`)
+		w.Header().Set("Etag", tag)
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		if strings.Contains(r.Header.Get("If-None-Match"), `"v1"`) {
+		if strings.Contains(r.Header.Get("If-None-Match"), tag) {
 			w.WriteHeader(http.StatusNotModified)
 			return nil
 		}
@@ -330,7 +331,7 @@ func TestEntityTagsFollowConsent(t *testing.T) {
 	blocked := s.get(t, "Accept: text/html").Header.Get("Etag")
 	allowed := s.get(t, "Accept: text/html", yes).Header.Get("Etag")
 	partly := s.get(t, "Accept: text/html", "Cookie: consent=v1:statistics").Header.Get("Etag")
-	if blocked == allowed || blocked == partly || partly == allowed || allowed != `"v1"` {
+	if blocked == allowed || blocked == partly || partly == allowed || allowed != tag {
 		t.Fatalf("tags %s %s %s do not tell the variants apart", blocked, allowed, partly)
 	}
 	for _, tt := range []struct {

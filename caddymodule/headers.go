@@ -216,7 +216,7 @@ func (h *Handler) newVariant(p *rules.Policy) string {
 	key = append(key, p.Site().Catalogue().Version()...)
 	key = append(key, p.Site().Fingerprint()...)
 	_, _ = f.Write(append(key, h.markup...))
-	return "-c" + strconv.FormatUint(f.Sum64()&0xffffffffff, 36)
+	return variantMark + strconv.FormatUint(f.Sum64()&0xffffffffff, 36)
 }
 
 // scrubValidators lets the upstream compare only validators of this very representation: a page
@@ -251,13 +251,16 @@ func (rw *responseWriter) scrubValidators(r *http.Request) {
 	r.Header["If-None-Match"] = []string{strings.Join(kept, ", ")}
 }
 
+// variantMark begins our suffix of an entity tag. Its letter is no hexadecimal digit, of which the tags of nginx and Apache are made.
+const variantMark = "-k"
+
 // variantTag reports whether an entity tag ends in a suffix of ours.
 func variantTag(tag string) bool {
-	i := strings.LastIndex(tag, "-c")
+	i := strings.LastIndex(tag, variantMark)
 	if i < 0 || len(tag)-i > 12 || len(tag)-i < 5 {
 		return false
 	}
-	return !strings.ContainsFunc(tag[i+2:len(tag)-1], func(r rune) bool { return !('a' <= r && r <= 'z' || '0' <= r && r <= '9') })
+	return !strings.ContainsFunc(tag[i+len(variantMark):len(tag)-1], func(r rune) bool { return !('a' <= r && r <= 'z' || '0' <= r && r <= '9') })
 }
 
 // splitTags splits a list of entity tags, whose quoted parts may hold commas (RFC 9110, 8.8.3).

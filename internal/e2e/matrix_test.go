@@ -319,10 +319,10 @@ func (m *matrix) check(c cell, cookie string) {
 			wrong("Etag %s", etag)
 		}
 	case open:
-		if !strings.HasPrefix(etag, `"v1`) || strings.Contains(etag, "-c") {
+		if !strings.HasPrefix(etag, `"v1`) || strings.Contains(etag, "-k") {
 			wrong("Etag %s", etag)
 		}
-	case !strings.Contains(etag, "-c"):
+	case !strings.Contains(etag, "-k"):
 		wrong("Etag %s", etag)
 	}
 	if c.method == "HEAD" || status == 204 || status == 304 {

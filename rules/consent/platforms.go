@@ -231,10 +231,14 @@ func drupal(j *jar, mp *mapping) answer {
 		}
 		return grant(names, nil, mp)
 	})
-	if list.verdict == decided && agreed.allowed != 0 {
-		return list
+	_, listed := j.get("cookie-agreed-categories")
+	switch {
+	case agreed.allowed == 0 || !listed:
+		return agreed
+	case list.verdict != decided:
+		return answer{verdict: undecided} // a list that is damaged grants nothing
 	}
-	return agreed
+	return list
 }
 
 // cookieNotice reads the one word of the older plugin, or the numbered switches of the newer one.
@@ -242,10 +246,7 @@ func cookieNotice(j *jar, mp *mapping) answer {
 	a := j.each("cookie_notice_accepted", func(v string) answer {
 		return word(map[string]rules.Set{"true": rules.Optional, "false": 0})(v, nil)
 	})
-	if a.verdict != notMine {
-		return a
-	}
-	return j.each("hu-consent", func(v string) answer {
+	return both(a, j.each("hu-consent", func(v string) answer {
 		var o map[string]any
 		if !readJSON(v, &o) {
 			return answer{}
@@ -258,5 +259,5 @@ func cookieNotice(j *jar, mp *mapping) answer {
 			return answer{verdict: decided}
 		}
 		return switchesOf(c, categories{"1": necessary, "2": preferences, "3": statistics, "4": marketing}, mp)
-	})
+	}))
 }

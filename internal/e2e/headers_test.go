@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"testing"
 )
@@ -470,8 +469,6 @@ func (m *headerMaker) pages(name string, n int, seed uint64) (out []*vector) {
 	return out
 }
 
-var contactOfHeaders = regexp.MustCompile(`/s?headers\d+-\d+/`)
-
 // Pages whose header lines are put together at random make no browser contact a blocked host, nor do those of their parts.
 // CONSENT_HEADERS is how many are tried, and after a comma from which seed; half as many are opened over TLS. Without
 // the enforcement one in five contacts one at least, or the test shows nothing.
@@ -487,7 +484,7 @@ func TestRandomHeadersInBrowsers(t *testing.T) {
 		t.Helper()
 		got := 0
 		for _, x := range visits {
-			if contactOfHeaders.MatchString(strings.Join(x.contacts, " ")) {
+			if len(x.contacts) > 0 {
 				got++
 			}
 		}

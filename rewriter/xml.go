@@ -44,7 +44,13 @@ func (r *Rewriter) stepPI(rd *reader) bool {
 	j := bytes.Index(in[rd.pos:], []byte("?>"))
 	if j < 0 {
 		if r.ended || tooLong {
-			r.instruction(rd, in[rd.start+2:])
+			if text := in[rd.start+2:]; !tooLong {
+				r.instruction(rd, text)
+			} else if bytes.HasPrefix(text, styleInstruction) {
+				d := ambiguous("ambiguous:tag-length")
+				r.record(rd.start, rules.Resource{Kind: rules.KindStyle, Page: r.page}, d)
+				r.insert(rd.start+2, renamePrefix)
+			}
 			rd.start, rd.st, rd.pos = -1, stBogus, len(in)
 			if inside {
 				rd.st, rd.subset = stDoctype, inPI
@@ -71,8 +77,11 @@ func (r *Rewriter) limited(from, pos int) (in []byte, more bool) {
 	return r.in, false
 }
 
+// styleInstruction begins a processing instruction that names a style sheet (Associating Style Sheets with XML documents, 3).
+var styleInstruction = []byte("xml-stylesheet")
+
 func (r *Rewriter) instruction(rd *reader, text []byte) {
-	if !bytes.HasPrefix(text, []byte("xml-stylesheet")) {
+	if !bytes.HasPrefix(text, styleInstruction) {
 		return
 	}
 	rest := text

@@ -142,3 +142,23 @@ func TestSVGWithBytesThatAreNoUTF8(t *testing.T) {
 		t.Error("changed where everything is allowed")
 	}
 }
+
+// An instruction that is too long to be read whole names no style sheet to anybody.
+func TestLongInstructions(t *testing.T) {
+	o := Options{Policy: policy(t, "block_active"), Page: rules.NewPage("https", "site.test"), XML: true, ContentType: "application/xhtml+xml; charset=utf-8"}
+	long := strings.Repeat("x", 70<<10)
+	for _, text := range []string{
+		`href="https://static.hotjar.com/x.css" title="` + long + `"`,
+		`title="` + long + `" href="https://static.hotjar.com/x.css"`,
+		`href="data:text/css,/*` + long + `*/@import 'https://static.hotjar.com/x.css'"`,
+	} {
+		doc := "<?xml-stylesheet " + text + `?><html xmlns="http://www.w3.org/1999/xhtml"/>`
+		if got := rewrite(t, o, doc); !strings.HasPrefix(got, "<?data-consent-xml-stylesheet ") {
+			t.Errorf("%.80s", got)
+		}
+		doc = strings.Replace(doc, "xml-stylesheet", "x", 1)
+		if got := rewrite(t, o, doc); got != doc {
+			t.Errorf("%.80s", got)
+		}
+	}
+}

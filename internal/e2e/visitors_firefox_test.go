@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
@@ -164,11 +163,9 @@ Services.prefs.setIntPref("browser.display.document_color_use", %d);%s`, 1-dark,
 		pause(250)
 		point(true)
 	}
+	const escape, tab, down = "\ue00c", "\ue004", "\ue015" // WebDriver, 17.4.2
 	keys := []action{}
-	for _, k := range strings.Split(strings.Repeat("\ue004 a \ue015 \u0020 ", 5)+"\ue00c", " ") {
-		if k == "" {
-			k = " "
-		}
+	for _, k := range append(slices.Repeat([]string{tab, "a", down, " "}, 5), escape) {
 		keys = append(keys, action{"type": "keyDown", "value": k}, action{"type": "keyUp", "value": k})
 	}
 	_, _ = m.do("WebDriver:PerformActions", map[string]any{"actions": []action{{"type": "key", "id": "keys", "actions": keys}}})
@@ -193,16 +190,10 @@ func (f *firefoxRun) visitWith(m *marionette, x *visit) {
 
 // The same as TestVisitorsWhoActInChromium, in Firefox.
 func TestVisitorsWhoActInFirefox(t *testing.T) {
-	n, seed := countAndSeed("CONSENT_ACTIONS", 6)
-	rnd := rand.New(rand.NewPCG(seed, 19))
-	made := visitorPages()
-	rnd.Shuffle(len(made), func(i, j int) { made[i], made[j] = made[j], made[i] })
-	made = made[:min(len(made), (n+1)/2)]
-	s, sheets := randomSheets(n, seed)
-	random := slices.Concat(randomTags(n*tagsPerDocument, seed), randomTrees(n, seed), sheets)
-	rnd.Shuffle(len(random), func(i, j int) { random[i], random[j] = random[j], random[i] })
-	vs := slices.Concat(made, random[:min(len(random), n/2)])
-	c := vectorSite(t, slices.Concat(vs, s.files))
+	firefox(t)
+	made, random, files := visited(19)
+	vs := slices.Concat(made, random)
+	c := vectorSite(t, slices.Concat(vs, files))
 	f := startFirefox(t, c.addr("8080"))
 	m := driveFirefox(t, f)
 	var enforced []*visit

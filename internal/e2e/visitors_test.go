@@ -235,22 +235,25 @@ func (x *tab) stay() error {
 	}))
 }
 
+// visited are pages made for visitors who act, and random ones, with the files that these refer to.
+func visited(salt uint64) (made, random, files []*vector) {
+	n, seed := countAndSeed("CONSENT_ACTIONS", 6)
+	rnd := rand.New(rand.NewPCG(seed, salt))
+	made = visitorPages()
+	rnd.Shuffle(len(made), func(i, j int) { made[i], made[j] = made[j], made[i] })
+	m, sheets := randomSheets(n, seed)
+	random = slices.Concat(randomTags(n*tagsPerDocument, seed), randomTrees(n, seed), sheets)
+	rnd.Shuffle(len(random), func(i, j int) { random[i], random[j] = random[j], random[i] })
+	return made[:min(len(made), (n+1)/2)], random[:min(len(random), n/2)], m.files
+}
+
 // Visitors who point, click, type, scroll, print, and prefer what others do not contact no blocked host by it, on pages made
 // for that and on random ones. CONSENT_ACTIONS is how many are tried, and after a comma from which seed. Without the
 // enforcement what they do on most of the former contacts one, and opening those does not, or the test shows nothing.
 func TestVisitorsWhoActInChromium(t *testing.T) {
-	n, seed := countAndSeed("CONSENT_ACTIONS", 6)
-	rnd := rand.New(rand.NewPCG(seed, 17))
-	made := visitorPages()
-	rnd.Shuffle(len(made), func(i, j int) { made[i], made[j] = made[j], made[i] })
-	made = made[:min(len(made), (n+1)/2)]
-	m, sheets := randomSheets(n, seed)
-	random := slices.Concat(randomTags(n*tagsPerDocument, seed), randomTrees(n, seed), sheets)
-	rnd.Shuffle(len(random), func(i, j int) { random[i], random[j] = random[j], random[i] })
-	random = random[:min(len(random), n/2)]
-
+	made, random, files := visited(17)
 	vs := slices.Concat(made, random)
-	c := vectorSite(t, slices.Concat(vs, m.files))
+	c := vectorSite(t, slices.Concat(vs, files))
 	p := startPool(t, c.addr("8080"), vs)
 	var enforced, opened, acted []*visit
 	for i, v := range vs {

@@ -119,7 +119,10 @@ func TestSVGWithBytesThatAreNoUTF8InPieces(t *testing.T) {
 	c := vectorSite(t, vs)
 	p := startPool(t, c.addr("8080"), vs)
 	noContacts(t, p.visits(vs, visit{scripting: true, size: -piece}))
-	if !slices.ContainsFunc(p.visits(vs, visit{scripting: true, size: -piece, direct: true}), func(x *visit) bool { return len(x.contacts) > 0 }) {
-		t.Error("none contacts anybody where nothing is enforced")
+	for range 10 { // the network may put pieces together
+		if slices.ContainsFunc(p.visits(vs, visit{scripting: true, size: -piece, direct: true}), func(x *visit) bool { return len(x.contacts) > 0 }) {
+			return
+		}
 	}
+	t.Error("none contacts anybody where nothing is enforced")
 }
